@@ -1,0 +1,189 @@
+// Package files keeps blobs as files below one directory, named by their digest.
+//
+// A blob is written to a temporary file, synced, checked, renamed into place, and
+// its directory synced, in that order; so a name that exists always has its whole
+// content, and a Put that returned nil survives a crash. One server owns the
+// directory; reading needs no lock.
+package files
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"webjob.dev/webjob"
+)
+
+// Store is a [webjob.Blobs] in a directory.
+type Store struct {
+	dir string
+}
+
+var _ webjob.Blobs = (*Store)(nil)
+
+// Open uses dir, which must exist, and removes what an interrupted Put left.
+func Open(dir string) (*Store, error) {
+	s := &Store{dir: dir}
+	if err := os.RemoveAll(s.temporary()); err != nil {
+		return nil, backendError("clear", err)
+	}
+	if err := os.Mkdir(s.temporary(), 0o700); err != nil {
+		return nil, backendError("open", err)
+	}
+	return s, nil
+}
+
+func (s *Store) temporary() string { return filepath.Join(s.dir, "tmp") }
+
+// path spreads blobs over 256 directories.
+func (s *Store) path(d webjob.Digest) string {
+	return filepath.Join(s.dir, d.Hex()[:2], d.Hex())
+}
+
+// Put implements [webjob.Blobs].
+func (s *Store) Put(ctx context.Context, d webjob.Digest, size int64, r io.Reader) error {
+	f, err := os.CreateTemp(s.temporary(), "put-*")
+	if err != nil {
+		return backendError("create blob", err)
+	}
+	defer func() {
+		_ = f.Close()           // closed already on success
+		_ = os.Remove(f.Name()) // renamed already on success
+	}()
+	if err := fill(ctx, f, d, size, r); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return backendError("sync blob", err)
+	}
+	if err := f.Close(); err != nil {
+		return backendError("close blob", err)
+	}
+	target := s.path(d)
+	if err := s.makeParent(target); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), target); err != nil {
+		return backendError("rename blob", err)
+	}
+	return syncDirectory(filepath.Dir(target))
+}
+
+// fill copies exactly size bytes from r to w and checks their digest.
+func fill(ctx context.Context, w io.Writer, d webjob.Digest, size int64, r io.Reader) error {
+	digester := webjob.NewDigester()
+	source := &contextReader{ctx: ctx, r: io.LimitReader(r, size+1)}
+	n, err := io.Copy(io.MultiWriter(sink{w}, digester), source)
+	switch {
+	case source.err != nil:
+		return webjob.Errorf(webjob.Invalid, "blob %s ended after %d of %d bytes: %w", d, n, size, source.err)
+	case err != nil:
+		return backendError("write blob", err)
+	case n > size:
+		return webjob.Errorf(webjob.Invalid, "blob %s has more than the %d bytes it was said to have", d, size)
+	case n < size:
+		return webjob.Errorf(webjob.Invalid, "blob %s ended after %d of %d bytes", d, n, size)
+	case digester.Digest() != d:
+		return webjob.Errorf(webjob.Invalid, "blob said to be %s is %s", d, digester.Digest())
+	}
+	return nil
+}
+
+// contextReader stops when ctx is done and remembers the error of its source, so
+// that it can be told from an error of the disk.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+	err error
+}
+
+func (c *contextReader) Read(p []byte) (int, error) {
+	if c.err = c.ctx.Err(); c.err != nil {
+		return 0, c.err
+	}
+	n, err := c.r.Read(p)
+	if err != nil && err != io.EOF {
+		c.err = err
+	}
+	return n, err
+}
+
+// sink hides every method but Write, so that io.Copy keeps our reader in the path.
+type sink struct{ io.Writer }
+
+func (s *Store) makeParent(target string) error {
+	err := os.Mkdir(filepath.Dir(target), 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return backendError("make blob directory", err)
+	}
+	return syncDirectory(s.dir)
+}
+
+// Open implements [webjob.Blobs].
+func (s *Store) Open(_ context.Context, d webjob.Digest) (io.ReadSeekCloser, int64, error) {
+	f, err := os.Open(s.path(d))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, 0, webjob.Errorf(webjob.NotFound, "blob %s is not here", d)
+	}
+	if err != nil {
+		return nil, 0, backendError("open blob", err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		_ = f.Close() // the error of Stat is the one to tell
+		return nil, 0, backendError("stat blob", err)
+	}
+	return f, info.Size(), nil
+}
+
+// Has implements [webjob.Blobs].
+func (s *Store) Has(_ context.Context, d webjob.Digest) (bool, error) {
+	_, err := os.Stat(s.path(d))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, backendError("stat blob", err)
+	}
+	return true, nil
+}
+
+// Ping implements [webjob.Blobs]: it writes and removes a file.
+func (s *Store) Ping(context.Context) error {
+	f, err := os.CreateTemp(s.temporary(), "ping-*")
+	if err != nil {
+		return backendError("write", err)
+	}
+	_, err = f.WriteString("ping")
+	return errors.Join(backendError("write", err), f.Close(), os.Remove(f.Name()))
+}
+
+func syncDirectory(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return backendError("open blob directory", err)
+	}
+	err = errors.Join(d.Sync(), d.Close())
+	return backendError("sync blob directory", err)
+}
+
+// backendError gives an error of the file system its kind: a full or read-only
+// disk may be mended, so the client keeps its copy and tries again.
+func backendError(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, passing := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO, syscall.EMFILE, syscall.ENFILE} {
+		if errors.Is(err, passing) {
+			return webjob.Errorf(webjob.Unavailable, "the server cannot store now: %s: %w", doing, passing)
+		}
+	}
+	return webjob.Errorf(webjob.Internal, "%s: %w", doing, err)
+}

@@ -1,0 +1,49 @@
+package files_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"webjob.dev/webjob"
+	"webjob.dev/webjob/blob/blobtest"
+	"webjob.dev/webjob/blob/files"
+)
+
+func TestContract(t *testing.T) {
+	blobtest.Run(t, func(t *testing.T) webjob.Blobs {
+		s, err := files.Open(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	})
+}
+
+// What a killed server left half written is gone after the next start, and what
+// it had finished is still there.
+func TestOpenClearsInterruptedPuts(t *testing.T) {
+	dir := t.TempDir()
+	s, err := files.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := []byte("finished")
+	if err := s.Put(t.Context(), webjob.DigestOf(content), int64(len(content)), bytes.NewReader(content)); err != nil {
+		t.Fatal(err)
+	}
+	half := filepath.Join(dir, "tmp", "put-half")
+	if err := os.WriteFile(half, []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = files.Open(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(half); !os.IsNotExist(err) {
+		t.Fatalf("the half-written file is still there: %v", err)
+	}
+	if has, err := s.Has(t.Context(), webjob.DigestOf(content)); err != nil || !has {
+		t.Fatalf("the finished blob is gone: %v", err)
+	}
+}

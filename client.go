@@ -1,0 +1,62 @@
+package webjob
+
+import "time"
+
+// Client is an enrolled endpoint as the server knows it.
+type Client struct {
+	ID         string    `json:"id"`
+	Labels     Labels    `json:"labels,omitempty"`
+	Platform   Platform  `json:"platform"`
+	Key        Digest    `json:"key"` // of the public key (PKIX DER) that the client made
+	EnrolledAt time.Time `json:"enrolled_at"`
+	LastSeen   time.Time `json:"last_seen,omitzero"` // to about a minute
+	RevokedAt  time.Time `json:"revoked_at,omitzero"`
+	Reason     string    `json:"reason,omitempty"` // of the revocation
+}
+
+// Revoked reports whether the client may no longer do anything.
+func (c Client) Revoked() bool { return !c.RevokedAt.IsZero() }
+
+// Operator is a person or program that may use the operator interface.
+type Operator struct {
+	Name       string    `json:"name"`
+	Key        Digest    `json:"key"`
+	EnrolledAt time.Time `json:"enrolled_at"`
+	RevokedAt  time.Time `json:"revoked_at,omitzero"`
+}
+
+// Role says which listener a certificate or token is for.
+type Role string
+
+// The roles.
+const (
+	RoleClient   Role = "client"
+	RoleOperator Role = "operator"
+)
+
+// Token is a one-time token as the server keeps it: never the secret itself.
+type Token struct {
+	ID      string    `json:"id"` // the first digits of Secret, for people
+	Secret  Digest    `json:"-"`  // digest of the token's secret
+	Role    Role      `json:"role"`
+	Labels  Labels    `json:"labels,omitempty"`
+	Uses    int64     `json:"uses"` // how many enrolments are left
+	Expires time.Time `json:"expires"`
+}
+
+// Bounds of a token.
+const (
+	MaxTokenUses     = 100_000
+	MaxTokenLifetime = 90 * 24 * time.Hour
+)
+
+// Check reports the first value that is out of range at the time now.
+func (t Token) Check(now time.Time) error {
+	if t.Uses < 1 || t.Uses > MaxTokenUses {
+		return Errorf(Invalid, "token uses is %d; it must be 1 to %d", t.Uses, MaxTokenUses)
+	}
+	if lifetime := t.Expires.Sub(now); lifetime <= 0 || lifetime > MaxTokenLifetime {
+		return Errorf(Invalid, "token lifetime is %s; it must be more than 0 and at most %s", lifetime.Round(time.Second), MaxTokenLifetime)
+	}
+	return t.Labels.Check()
+}

@@ -1,0 +1,38 @@
+// Package webjob holds the domain of WebJob: what the words mean and which
+// values are allowed. It imports the standard library only; every other package
+// of the module builds on it.
+//
+// # The story in one page
+//
+// An organisation wants to run a known-good program on machines that it does not
+// fully trust, and to gather what the program says.
+//
+// An operator writes a job: a program, a script, or a folder with a job.toml.
+// "webjobctl job publish" describes it in a [Manifest], signs the manifest with
+// keys that never leave the operator's machine (package trust), and hands
+// manifest and payloads to the server (package server), which stores them in a
+// [Store] (package store/sqlite) and in [Blobs] (package blob/files). The server
+// only stores and forwards; it cannot sign.
+//
+// A client is an enrolled endpoint. At enrolment it makes its own key, gets a
+// certificate whose common name is its client id, and pins the trust root: the
+// keys that sign jobs and how many of them must sign.
+//
+// "webjob run JOB" (package endpoint) then walks the stages, one package each:
+//
+//	endpoint/fetch   GET the manifest, verify it, GET the payload
+//	endpoint/runner  RUN it: private place, digest check, limits, whole tree ended
+//	endpoint/spool   keep the result durably on the endpoint
+//	endpoint/upload  PUT the result; only an acknowledgement deletes the copy
+//
+// The server receives the result, makes it durable, and only then acknowledges
+// it. The run's id is made on the endpoint before anything starts, so a repeated
+// upload is recognised and never counted twice.
+//
+// # Words
+//
+// Client, job, run, result and record mean the same thing in code, flags,
+// tables, JSON and documents. A [Record] is what the endpoint says about one
+// run; a [Result] is the record and its parts (stdout, stderr) as the server
+// keeps them.
+package webjob

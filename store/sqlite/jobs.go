@@ -1,0 +1,111 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"webjob.dev/webjob"
+)
+
+// Publish implements [webjob.Jobs].
+func (s *Store) Publish(ctx context.Context, v webjob.JobVersion, payloads []webjob.Payload) error {
+	return s.writer.do(ctx, func(ctx context.Context, c *sql.Conn) error {
+		var latest int64
+		if err := c.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM jobs WHERE name = ?`, v.Name).Scan(&latest); err != nil {
+			return err
+		}
+		if v.Version <= latest {
+			return webjob.Errorf(webjob.Conflict, "job %s has version %d already, and versions only go up; publish %d or above", v.Name, latest, latest+1)
+		}
+		_, err := c.ExecContext(ctx, `INSERT INTO jobs (name, version, scope, description, manifest, envelope, published_at, published_by, expires)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			v.Name, v.Version, v.Scope, v.Description, v.Manifest, v.Envelope, micros(v.PublishedAt), v.PublishedBy, micros(v.Expires))
+		if err != nil {
+			return err
+		}
+		for _, p := range payloads {
+			if _, err := c.ExecContext(ctx, `INSERT INTO payloads (digest, name, version, platform, size) VALUES (?, ?, ?, ?, ?)`,
+				p.Digest, v.Name, v.Version, p.Platform, p.Size); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// LatestVersion implements [webjob.Jobs].
+func (s *Store) LatestVersion(ctx context.Context, name string) (int64, error) {
+	var latest int64
+	err := s.read.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM jobs WHERE name = ?`, name).Scan(&latest)
+	return latest, backendError(err)
+}
+
+const jobColumns = `name, version, scope, description, manifest, envelope, published_at, published_by, expires, withdrawn_at`
+
+func scanJob(row scanner) (webjob.JobVersion, error) {
+	var v webjob.JobVersion
+	var published, expires, withdrawn sql.NullInt64
+	err := row.Scan(&v.Name, &v.Version, &v.Scope, &v.Description, &v.Manifest, &v.Envelope, &published, &v.PublishedBy, &expires, &withdrawn)
+	v.PublishedAt, v.Expires, v.WithdrawnAt = fromMicros(published), fromMicros(expires), fromMicros(withdrawn)
+	return v, err
+}
+
+// FindJob implements [webjob.Jobs].
+func (s *Store) FindJob(ctx context.Context, name string, scopes []webjob.Scope) (webjob.JobVersion, error) {
+	for _, scope := range scopes {
+		v, err := scanJob(s.read.QueryRowContext(ctx, `SELECT `+jobColumns+` FROM jobs
+			WHERE name = ? AND scope = ? AND withdrawn_at IS NULL ORDER BY version DESC LIMIT 1`, name, scope))
+		if err = one(err, ""); webjob.KindOf(err) != webjob.NotFound {
+			return v, err
+		}
+	}
+	return webjob.JobVersion{}, webjob.Errorf(webjob.NotFound, "job %s is not published for this client; check the name", name)
+}
+
+// JobVersion implements [webjob.Jobs].
+func (s *Store) JobVersion(ctx context.Context, name string, version int64) (webjob.JobVersion, error) {
+	v, err := scanJob(s.read.QueryRowContext(ctx, `SELECT `+jobColumns+` FROM jobs WHERE name = ? AND version = ?`, name, version))
+	return v, one(err, "job %s has no version %d", name, version)
+}
+
+// ListJobs implements [webjob.Jobs].
+func (s *Store) ListJobs(ctx context.Context, name string, p webjob.Page) ([]webjob.JobVersion, error) {
+	afterName, text, _ := strings.Cut(p.After, "@")
+	afterVersion, err := strconv.ParseInt(text, 10, 64)
+	if p.After != "" && err != nil {
+		return nil, webjob.Errorf(webjob.Invalid, "after is %.40q; use the \"next\" of the page before", p.After)
+	}
+	return all(ctx, s.read, scanJob, `SELECT `+jobColumns+` FROM jobs
+		WHERE (?1 = '' OR name = ?1) AND (name, version) > (?2, ?3) ORDER BY name, version LIMIT ?4`,
+		name, afterName, afterVersion, p.Limit)
+}
+
+// Withdraw implements [webjob.Jobs].
+func (s *Store) Withdraw(ctx context.Context, name string, version int64, at time.Time) error {
+	return s.writer.do(ctx, func(ctx context.Context, c *sql.Conn) error {
+		var n int64
+		if err := c.QueryRowContext(ctx, `SELECT count(*) FROM jobs WHERE name = ?1 AND (?2 = 0 OR version = ?2)`, name, version).Scan(&n); err != nil {
+			return err
+		}
+		if n == 0 && version != 0 {
+			return webjob.Errorf(webjob.NotFound, "job %s has no version %d", name, version)
+		}
+		if n == 0 {
+			return webjob.Errorf(webjob.NotFound, "job %s is not published", name)
+		}
+		_, err := c.ExecContext(ctx, `UPDATE jobs SET withdrawn_at = ?3 WHERE name = ?1 AND (?2 = 0 OR version = ?2) AND withdrawn_at IS NULL`,
+			name, version, micros(at))
+		return err
+	})
+}
+
+// HasPayload implements [webjob.Jobs].
+func (s *Store) HasPayload(ctx context.Context, d webjob.Digest, scopes []webjob.Scope) (bool, error) {
+	rows, err := all(ctx, s.read, func(row scanner) (scope webjob.Scope, err error) { return scope, row.Scan(&scope) },
+		`SELECT DISTINCT scope FROM payloads JOIN jobs USING (name, version) WHERE digest = ? AND withdrawn_at IS NULL`, d)
+	return slices.ContainsFunc(rows, func(scope webjob.Scope) bool { return slices.Contains(scopes, scope) }), err
+}

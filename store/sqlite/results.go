@@ -1,0 +1,143 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+
+	"webjob.dev/webjob"
+)
+
+// sequenceSlack is how far apart the order of sequences and of receiving times
+// can be: more than the changes that can wait at once.
+const sequenceSlack = 2 * maxWaiting
+
+// AddResult implements [webjob.Results].
+func (s *Store) AddResult(ctx context.Context, r webjob.Result, blobs []webjob.Stream) (added bool, err error) {
+	inline := r.Inline
+	if inline == nil {
+		inline = []byte{}
+	}
+	err = s.writer.do(ctx, func(ctx context.Context, c *sql.Conn) error {
+		var sequence int64
+		err := c.QueryRowContext(ctx, `INSERT INTO results
+			(run, client, job, version, outcome, exit_status, started, duration_ms, received, bytes, record, inline)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO NOTHING RETURNING sequence`,
+			r.Run, r.Client, r.Job, r.Version, r.Outcome, r.ExitStatus, r.Started.UnixMicro(), r.DurationMS,
+			micros(r.Received), r.Bytes, r.Record, inline).Scan(&sequence)
+		if errors.Is(err, sql.ErrNoRows) {
+			return sameResult(ctx, c, r)
+		}
+		if err != nil {
+			return err
+		}
+		for _, blob := range blobs {
+			if _, err := c.ExecContext(ctx, `INSERT INTO result_blobs (sequence, part, digest, size) VALUES (?, ?, ?, ?)`,
+				sequence, blob.Name, blob.Digest, blob.Size); err != nil {
+				return err
+			}
+		}
+		added = true
+		return nil
+	})
+	if err != nil {
+		return false, err // and added may still be written to: the change was not waited for
+	}
+	return added, nil
+}
+
+// sameResult accepts a repeated upload and nothing else.
+func sameResult(ctx context.Context, c *sql.Conn, r webjob.Result) error {
+	var client string
+	var record []byte
+	if err := c.QueryRowContext(ctx, `SELECT client, record FROM results WHERE run = ?`, r.Run).Scan(&client, &record); err != nil {
+		return err
+	}
+	if client != r.Client || !bytes.Equal(record, r.Record) {
+		return webjob.Errorf(webjob.Conflict, "run %s has another result already; results are never changed", r.Run)
+	}
+	return nil
+}
+
+const resultColumns = `sequence, run, client, job, version, outcome, exit_status, started, duration_ms, received, bytes`
+
+func scanResult(row scanner, more ...any) (webjob.Result, error) {
+	var r webjob.Result
+	var status, started, received sql.NullInt64
+	err := row.Scan(append([]any{&r.Sequence, &r.Run, &r.Client, &r.Job, &r.Version, &r.Outcome, &status, &started, &r.DurationMS, &received, &r.Bytes}, more...)...)
+	if status.Valid {
+		n := int(status.Int64)
+		r.ExitStatus = &n
+	}
+	r.Started, r.Received = fromMicros(started), fromMicros(received)
+	return r, err
+}
+
+// Result implements [webjob.Results].
+func (s *Store) Result(ctx context.Context, run string) (webjob.Result, error) {
+	var record, inline []byte
+	r, err := scanResult(s.read.QueryRowContext(ctx, `SELECT `+resultColumns+`, record, inline FROM results WHERE run = ?`, run), &record, &inline)
+	r.Record, r.Inline = record, inline
+	return r, one(err, "run %s has no result here", run)
+}
+
+// ListResults implements [webjob.Results]. Lists go by sequence; a time is first
+// turned into the sequence around it, so that a page costs its own rows only.
+func (s *Store) ListResults(ctx context.Context, f webjob.ResultFilter) ([]webjob.Result, error) {
+	var where []string
+	var args []any
+	add := func(condition string, values ...any) {
+		where = append(where, condition)
+		args = append(args, values...)
+	}
+	if f.Page.After != "" {
+		add(`sequence < CAST(? AS INTEGER)`, f.Page.After)
+	}
+	if f.Client != "" {
+		add(`client = ?`, f.Client)
+	}
+	if f.Job != "" {
+		add(`job = ?`, f.Job)
+	}
+	if f.Outcome != "" {
+		add(`outcome = ?`, f.Outcome)
+	}
+	if !f.Since.IsZero() {
+		add(`+received >= ?`, f.Since.UnixMicro())
+		add(`sequence >= coalesce((SELECT sequence FROM results WHERE received >= ? ORDER BY received LIMIT 1), 0) - ?`, f.Since.UnixMicro(), sequenceSlack)
+	}
+	if !f.Until.IsZero() {
+		add(`+received < ?`, f.Until.UnixMicro())
+		add(`sequence <= coalesce((SELECT sequence FROM results WHERE received < ? ORDER BY received DESC LIMIT 1), 0) + ?`, f.Until.UnixMicro(), sequenceSlack)
+	}
+	query := `SELECT ` + resultColumns + ` FROM results`
+	if where != nil {
+		query += ` WHERE ` + strings.Join(where, ` AND `)
+	}
+	// The unary plus keeps the planner from choosing the index on received, which
+	// would make it sort: it must walk a sequence.
+	return all(ctx, s.read, func(row scanner) (webjob.Result, error) { return scanResult(row) },
+		query+` ORDER BY sequence DESC LIMIT ?`, append(args, f.Page.Limit)...)
+}
+
+// BlobDigests implements [webjob.Results].
+func (s *Store) BlobDigests(ctx context.Context, visit func(webjob.Digest, int64) error) error {
+	rows, err := s.read.QueryContext(ctx, `SELECT digest, size FROM payloads UNION SELECT digest, size FROM result_blobs ORDER BY digest`)
+	if err != nil {
+		return backendError(err)
+	}
+	for rows.Next() {
+		var d webjob.Digest
+		var size int64
+		err := rows.Scan(&d, &size)
+		if err == nil {
+			err = visit(d, size)
+		}
+		if err != nil {
+			return errors.Join(err, rows.Close())
+		}
+	}
+	return backendError(errors.Join(rows.Err(), rows.Close()))
+}

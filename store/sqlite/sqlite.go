@@ -1,0 +1,178 @@
+// Package sqlite keeps metadata in one SQLite file: the default for one server.
+//
+// Every change goes through one writer that gathers the changes waiting at that
+// moment into one transaction, so that many requests share one disk sync. Reads
+// use connections of their own and never wait for a writer (WAL mode). A call
+// that returned nil survives a crash of the machine (synchronous FULL).
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	driver "modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"webjob.dev/webjob"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// readers is the number of reading connections; each holds a page cache.
+const readers = 8
+
+// Store is a [webjob.Store] in one file.
+type Store struct {
+	read   *sql.DB
+	write  *sql.DB
+	writer *writer
+}
+
+var _ webjob.Store = (*Store)(nil)
+
+// Open opens or creates the file and brings its tables up to date. A file made by
+// a newer program is refused.
+func Open(ctx context.Context, file string) (*Store, error) {
+	write, err := open(file, "immediate", 1)
+	if err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, write); err != nil {
+		return nil, errors.Join(fmt.Errorf("metadata %s: %w", file, err), write.Close())
+	}
+	read, err := open(file, "deferred", readers)
+	if err != nil {
+		return nil, errors.Join(err, write.Close())
+	}
+	s := &Store{read: read, write: write}
+	if s.writer, err = startWriter(ctx, write); err != nil {
+		return nil, errors.Join(err, read.Close(), write.Close())
+	}
+	return s, nil
+}
+
+func open(file, lock string, connections int) (*sql.DB, error) {
+	options := url.Values{"_txlock": {lock}, "_pragma": {
+		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)",
+		"cache_size(-16000)", "temp_store(MEMORY)",
+	}}
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: file}).EscapedPath()+"?"+options.Encode())
+	if err != nil {
+		return nil, backendError(err)
+	}
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	return db, nil
+}
+
+func migrate(ctx context.Context, db *sql.DB) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files)
+	if err != nil {
+		return err
+	}
+	have, err := provider.GetDBVersion(ctx)
+	if err != nil {
+		return backendError(err)
+	}
+	sources := provider.ListSources()
+	if newest := sources[len(sources)-1].Version; have > newest {
+		return webjob.Errorf(webjob.Invalid, "its tables have version %d and this program knows %d; use the newer webjobd", have, newest)
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return backendError(err)
+	}
+	return nil
+}
+
+// Close waits for the changes under way.
+func (s *Store) Close() error {
+	s.writer.stop()
+	return errors.Join(s.read.Close(), s.write.Close())
+}
+
+// Ping implements [webjob.Store]: it reads, and makes an empty commit.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.read.PingContext(ctx); err != nil {
+		return backendError(err)
+	}
+	return s.writer.do(ctx, func(context.Context, *sql.Conn) error { return nil })
+}
+
+// backendError gives an error of SQLite its kind: what may pass is Unavailable,
+// so that clients keep their copy and try again.
+func backendError(err error) error {
+	var e *driver.Error
+	switch {
+	case err == nil, webjob.KindOf(err) != webjob.Internal:
+		return err
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return webjob.Errorf(webjob.Unavailable, "metadata: %w", err)
+	case errors.As(err, &e):
+		switch e.Code() & 0xff { // the primary code
+		case sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN:
+			return webjob.Errorf(webjob.Unavailable, "the server cannot store now: metadata: %w", err)
+		}
+	}
+	return webjob.Errorf(webjob.Internal, "metadata: %w", err)
+}
+
+// isUnique reports whether err says that a key exists already.
+func isUnique(err error) bool {
+	var e *driver.Error
+	return errors.As(err, &e) && (e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+}
+
+// micros and fromMicros translate times; the zero time is NULL.
+func micros(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixMicro()
+}
+
+func fromMicros(n sql.NullInt64) time.Time {
+	if !n.Valid {
+		return time.Time{}
+	}
+	return time.UnixMicro(n.Int64).UTC()
+}
+
+// scanner is a row or rows.
+type scanner interface{ Scan(targets ...any) error }
+
+// one translates "no rows" into NotFound with the given words.
+func one(err error, format string, args ...any) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return webjob.Errorf(webjob.NotFound, format, args...)
+	}
+	return backendError(err)
+}
+
+// all runs a query and scans every row.
+func all[T any](ctx context.Context, db *sql.DB, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, backendError(err)
+	}
+	var items []T
+	for rows.Next() {
+		item, err := scan(rows)
+		if err != nil {
+			return nil, errors.Join(backendError(err), rows.Close())
+		}
+		items = append(items, item)
+	}
+	return items, backendError(errors.Join(rows.Err(), rows.Close()))
+}

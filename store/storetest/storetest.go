@@ -1,0 +1,453 @@
+// Package storetest is the contract that every implementation of [webjob.Store]
+// passes.
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"webjob.dev/webjob"
+)
+
+// Open returns the store kept at place, which is a new empty directory the first
+// time and the same directory when a test opens it again.
+type Open func(t *testing.T, place string) webjob.Store
+
+// now is a time that survives being stored: microseconds, UTC.
+var now = time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
+
+// Run checks the stores that open returns.
+func Run(t *testing.T, open Open) {
+	for name, check := range map[string]func(*testing.T, webjob.Store){
+		"a token is used as often as it says":           tokenUses,
+		"enrolment is whole or not at all":              enrolmentIsWhole,
+		"clients are listed in pages":                   clientPages,
+		"a revocation stays as it was first":            revocation,
+		"last seen never goes back":                     lastSeen,
+		"operators are added with a token":              operators,
+		"versions only go up":                           versionsGoUp,
+		"the nearest scope wins":                        nearestScope,
+		"withdrawn versions are not found":              withdrawal,
+		"jobs are listed in pages":                      jobPages,
+		"a payload is for the scopes of its versions":   payloadScopes,
+		"a result is added once":                        resultOnce,
+		"results are filtered and paged":                resultPages,
+		"every blob that must exist is named":           blobDigests,
+		"the trust root is replaced":                    trustRoot,
+		"many writers at once all succeed or all clash": manyWriters,
+		"a failing change leaves the others":            failingAmongOthers,
+		"answers a ping":                                func(t *testing.T, s webjob.Store) { must(t, s.Ping(t.Context())) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, t.TempDir())
+			defer func() { must(t, s.Close()) }()
+			check(t, s)
+		})
+	}
+	t.Run("what was stored is there after opening again", func(t *testing.T) { reopen(t, open) })
+	t.Run("a closed store refuses changes", func(t *testing.T) {
+		s := open(t, t.TempDir())
+		must(t, s.Close())
+		wantKind(t, s.AddToken(t.Context(), token("late", 1)), webjob.Unavailable)
+	})
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantKind(t *testing.T, err error, kind webjob.Kind) {
+	t.Helper()
+	if webjob.KindOf(err) != kind {
+		t.Fatalf("error is %v (kind %q), want kind %q", err, webjob.KindOf(err), kind)
+	}
+}
+
+func wantEqual(t *testing.T, got, want any) {
+	t.Helper()
+	if !reflect.DeepEqual(got, want) {
+		t.Fatalf("got\n%+v\nwant\n%+v", got, want)
+	}
+}
+
+func token(name string, uses int64) webjob.Token {
+	secret := webjob.DigestOf([]byte(name))
+	return webjob.Token{ID: secret.Short(), Secret: secret, Role: webjob.RoleClient, Labels: webjob.Labels{"env": "prod"}, Uses: uses, Expires: now.Add(time.Hour)}
+}
+
+func client(id string) webjob.Client {
+	return webjob.Client{ID: id, Labels: webjob.Labels{"env": "prod"}, Platform: "linux/amd64", Key: webjob.DigestOf([]byte(id)), EnrolledAt: now}
+}
+
+// enroll adds clients with a fresh token.
+func enroll(t *testing.T, s webjob.Store, ids ...string) {
+	t.Helper()
+	tok := token(fmt.Sprint(ids), int64(len(ids)))
+	must(t, s.AddToken(t.Context(), tok))
+	for _, id := range ids {
+		must(t, s.Enroll(t.Context(), tok.Secret, client(id)))
+	}
+}
+
+func tokenUses(t *testing.T, s webjob.Store) {
+	tok := token("two uses", 2)
+	must(t, s.AddToken(t.Context(), tok))
+	wantKind(t, s.AddToken(t.Context(), tok), webjob.Conflict)
+	got, err := s.Token(t.Context(), tok.Secret)
+	must(t, err)
+	wantEqual(t, got, tok)
+	must(t, s.Enroll(t.Context(), tok.Secret, client("a")))
+	must(t, s.Enroll(t.Context(), tok.Secret, client("b")))
+	wantKind(t, s.Enroll(t.Context(), tok.Secret, client("c")), webjob.Refused)
+	_, err = s.Token(t.Context(), tok.Secret)
+	wantKind(t, err, webjob.NotFound)
+	wantKind(t, s.Enroll(t.Context(), webjob.DigestOf([]byte("forged")), client("c")), webjob.Refused)
+}
+
+func enrolmentIsWhole(t *testing.T, s webjob.Store) {
+	enroll(t, s, "taken")
+	tok := token("fresh", 1)
+	must(t, s.AddToken(t.Context(), tok))
+	wantKind(t, s.Enroll(t.Context(), tok.Secret, client("taken")), webjob.Conflict)
+	got, err := s.Token(t.Context(), tok.Secret)
+	must(t, err)
+	wantEqual(t, got.Uses, int64(1))
+	must(t, s.Enroll(t.Context(), tok.Secret, client("free")))
+	c, err := s.Client(t.Context(), "free")
+	must(t, err)
+	wantEqual(t, c, client("free"))
+	_, err = s.Client(t.Context(), "nobody")
+	wantKind(t, err, webjob.NotFound)
+}
+
+func clientPages(t *testing.T, s webjob.Store) {
+	enroll(t, s, "c", "a", "b")
+	first, err := s.ListClients(t.Context(), webjob.Page{Limit: 2})
+	must(t, err)
+	wantEqual(t, first, []webjob.Client{client("a"), client("b")})
+	second, err := s.ListClients(t.Context(), webjob.Page{After: "b", Limit: 2})
+	must(t, err)
+	wantEqual(t, second, []webjob.Client{client("c")})
+}
+
+func revocation(t *testing.T, s webjob.Store) {
+	enroll(t, s, "bad")
+	must(t, s.RevokeClient(t.Context(), "bad", "stolen", now))
+	must(t, s.RevokeClient(t.Context(), "bad", "again", now.Add(time.Hour)))
+	c, err := s.Client(t.Context(), "bad")
+	must(t, err)
+	if !c.Revoked() || c.Reason != "stolen" || !c.RevokedAt.Equal(now) {
+		t.Fatalf("got %+v", c)
+	}
+	wantKind(t, s.RevokeClient(t.Context(), "nobody", "", now), webjob.NotFound)
+}
+
+func lastSeen(t *testing.T, s webjob.Store) {
+	enroll(t, s, "a")
+	must(t, s.SawClients(t.Context(), map[string]time.Time{"a": now, "nobody": now}))
+	must(t, s.SawClients(t.Context(), map[string]time.Time{"a": now.Add(-time.Hour)}))
+	c, err := s.Client(t.Context(), "a")
+	must(t, err)
+	wantEqual(t, c.LastSeen, now)
+}
+
+func operators(t *testing.T, s webjob.Store) {
+	tok := token("op", 2)
+	must(t, s.AddToken(t.Context(), tok))
+	o := webjob.Operator{Name: "alice", Key: webjob.DigestOf([]byte("k")), EnrolledAt: now}
+	must(t, s.AddOperator(t.Context(), tok.Secret, o))
+	wantKind(t, s.AddOperator(t.Context(), tok.Secret, o), webjob.Conflict)
+	got, err := s.Operator(t.Context(), "alice")
+	must(t, err)
+	wantEqual(t, got, o)
+	_, err = s.Operator(t.Context(), "mallory")
+	wantKind(t, err, webjob.NotFound)
+}
+
+func version(name string, n int64, scope webjob.Scope) webjob.JobVersion {
+	return webjob.JobVersion{
+		Name: name, Version: n, Scope: scope, Description: "what it does", Manifest: webjob.DigestOf(fmt.Append(nil, name, n)),
+		PublishedAt: now, PublishedBy: "alice", Expires: now.Add(time.Hour), Envelope: []byte("{}"),
+	}
+}
+
+func publish(t *testing.T, s webjob.Store, v webjob.JobVersion, payloads ...webjob.Payload) {
+	t.Helper()
+	must(t, s.Publish(t.Context(), v, payloads))
+}
+
+func versionsGoUp(t *testing.T, s webjob.Store) {
+	publish(t, s, version("j", 2, webjob.ScopeCommon))
+	wantKind(t, s.Publish(t.Context(), version("j", 2, webjob.ScopeCommon), nil), webjob.Conflict)
+	wantKind(t, s.Publish(t.Context(), version("j", 1, webjob.ClientScope("a")), nil), webjob.Conflict)
+	publish(t, s, version("other", 1, webjob.ScopeCommon))
+	latest, err := s.LatestVersion(t.Context(), "j")
+	must(t, err)
+	wantEqual(t, latest, int64(2))
+	latest, err = s.LatestVersion(t.Context(), "unknown")
+	must(t, err)
+	wantEqual(t, latest, int64(0))
+	v, err := s.JobVersion(t.Context(), "j", 2)
+	must(t, err)
+	wantEqual(t, v, version("j", 2, webjob.ScopeCommon))
+	_, err = s.JobVersion(t.Context(), "j", 1)
+	wantKind(t, err, webjob.NotFound)
+}
+
+func nearestScope(t *testing.T, s webjob.Store) {
+	publish(t, s, version("j", 1, webjob.ClientScope("web1")))
+	publish(t, s, version("j", 2, webjob.GroupScope("env=prod")))
+	publish(t, s, version("j", 3, webjob.GroupScope("role=db")))
+	publish(t, s, version("j", 4, webjob.ScopeCommon))
+	publish(t, s, version("j", 5, webjob.ScopeCommon))
+	for id, want := range map[string]int64{"web1": 1, "web2": 2} {
+		v, err := s.FindJob(t.Context(), "j", webjob.ScopesFor(id, webjob.Labels{"role": "db", "env": "prod"}))
+		must(t, err)
+		wantEqual(t, v.Version, want)
+	}
+	v, err := s.FindJob(t.Context(), "j", webjob.ScopesFor("web2", nil))
+	must(t, err)
+	wantEqual(t, v, version("j", 5, webjob.ScopeCommon))
+	_, err = s.FindJob(t.Context(), "unknown", webjob.ScopesFor("web2", nil))
+	wantKind(t, err, webjob.NotFound)
+}
+
+func withdrawal(t *testing.T, s webjob.Store) {
+	for n := int64(1); n <= 3; n++ {
+		publish(t, s, version("j", n, webjob.ScopeCommon))
+	}
+	find := func() (webjob.JobVersion, error) {
+		return s.FindJob(t.Context(), "j", []webjob.Scope{webjob.ScopeCommon})
+	}
+	must(t, s.Withdraw(t.Context(), "j", 3, now))
+	must(t, s.Withdraw(t.Context(), "j", 3, now.Add(time.Hour)))
+	v, err := find()
+	must(t, err)
+	wantEqual(t, v.Version, int64(2))
+	v, err = s.JobVersion(t.Context(), "j", 3)
+	must(t, err)
+	wantEqual(t, v.WithdrawnAt, now)
+	must(t, s.Withdraw(t.Context(), "j", 0, now))
+	_, err = find()
+	wantKind(t, err, webjob.NotFound)
+	wantKind(t, s.Publish(t.Context(), version("j", 3, webjob.ScopeCommon), nil), webjob.Conflict)
+	wantKind(t, s.Withdraw(t.Context(), "j", 9, now), webjob.NotFound)
+	wantKind(t, s.Withdraw(t.Context(), "unknown", 0, now), webjob.NotFound)
+}
+
+func jobPages(t *testing.T, s webjob.Store) {
+	publish(t, s, version("b", 1, webjob.ScopeCommon))
+	publish(t, s, version("a", 1, webjob.ScopeCommon))
+	publish(t, s, version("a", 10, webjob.ScopeCommon))
+	list := func(name, after string, limit int) []string {
+		vs, err := s.ListJobs(t.Context(), name, webjob.Page{After: after, Limit: limit})
+		must(t, err)
+		var names []string
+		for _, v := range vs {
+			names = append(names, fmt.Sprintf("%s@%d", v.Name, v.Version))
+		}
+		return names
+	}
+	wantEqual(t, list("", "", 2), []string{"a@1", "a@10"})
+	wantEqual(t, list("", "a@10", 2), []string{"b@1"})
+	wantEqual(t, list("a", "a@1", 9), []string{"a@10"})
+	_, err := s.ListJobs(t.Context(), "", webjob.Page{After: "nonsense", Limit: 1})
+	wantKind(t, err, webjob.Invalid)
+}
+
+func payloadScopes(t *testing.T, s webjob.Store) {
+	d := webjob.DigestOf([]byte("payload"))
+	p := webjob.Payload{Platform: "any", Digest: d, Size: 7}
+	publish(t, s, version("j", 1, webjob.ClientScope("web1")), p)
+	has := func(id string) bool {
+		ok, err := s.HasPayload(t.Context(), d, webjob.ScopesFor(id, nil))
+		must(t, err)
+		return ok
+	}
+	if !has("web1") || has("web2") {
+		t.Fatal("the payload of web1's own job must be web1's alone")
+	}
+	must(t, s.Withdraw(t.Context(), "j", 1, now))
+	if has("web1") {
+		t.Fatal("the payload of a withdrawn version is still given out")
+	}
+}
+
+func result(run, client, job string, outcome webjob.Outcome, received time.Time) webjob.Result {
+	status := 3
+	return webjob.Result{
+		Run: run, Client: client, Job: job, Version: 2, Outcome: outcome, ExitStatus: &status, Started: now,
+		DurationMS: 12.5, Received: received, Bytes: 5, Record: []byte(`{"run":"` + run + `"}`), Inline: []byte("hello"),
+	}
+}
+
+func resultOnce(t *testing.T, s webjob.Store) {
+	r := result("run1", "web1", "j", webjob.Failed, now)
+	added, err := s.AddResult(t.Context(), r, nil)
+	must(t, err)
+	wantEqual(t, added, true)
+	added, err = s.AddResult(t.Context(), r, nil)
+	must(t, err)
+	wantEqual(t, added, false)
+	for _, change := range []func(*webjob.Result){
+		func(r *webjob.Result) { r.Record = []byte(`{"run":"other"}`) },
+		func(r *webjob.Result) { r.Client = "web2" },
+	} {
+		other := r
+		change(&other)
+		_, err = s.AddResult(t.Context(), other, nil)
+		wantKind(t, err, webjob.Conflict)
+	}
+	got, err := s.Result(t.Context(), "run1")
+	must(t, err)
+	got.Sequence = 0
+	wantEqual(t, got, r)
+	_, err = s.Result(t.Context(), "unknown")
+	wantKind(t, err, webjob.NotFound)
+}
+
+func resultPages(t *testing.T, s webjob.Store) {
+	for i := range 10 {
+		outcome, who, job := webjob.Succeeded, "web1", "a"
+		if i%2 == 1 {
+			outcome, who = webjob.Failed, "web2"
+		}
+		if i >= 5 {
+			job = "b"
+		}
+		_, err := s.AddResult(t.Context(), result(fmt.Sprint("r", i), who, job, outcome, now.Add(time.Duration(i)*time.Minute)), nil)
+		must(t, err)
+	}
+	list := func(f webjob.ResultFilter) (runs []string) {
+		if f.Page.Limit == 0 {
+			f.Page.Limit = 100
+		}
+		rs, err := s.ListResults(t.Context(), f)
+		must(t, err)
+		for _, r := range rs {
+			runs = append(runs, r.Run)
+		}
+		return runs
+	}
+	wantEqual(t, list(webjob.ResultFilter{Client: "web2"}), []string{"r9", "r7", "r5", "r3", "r1"})
+	wantEqual(t, list(webjob.ResultFilter{Job: "a", Outcome: webjob.Failed}), []string{"r3", "r1"})
+	wantEqual(t, list(webjob.ResultFilter{Since: now.Add(8 * time.Minute)}), []string{"r9", "r8"})
+	wantEqual(t, list(webjob.ResultFilter{Until: now.Add(2 * time.Minute)}), []string{"r1", "r0"})
+	wantEqual(t, list(webjob.ResultFilter{Client: "nobody"}), []string(nil))
+	page := webjob.Page{Limit: 4}
+	var paged []string
+	for {
+		rs, err := s.ListResults(t.Context(), webjob.ResultFilter{Page: page})
+		must(t, err)
+		for _, r := range rs {
+			paged = append(paged, r.Run)
+			page.After = fmt.Sprint(r.Sequence)
+		}
+		if len(rs) < page.Limit {
+			break
+		}
+	}
+	wantEqual(t, paged, list(webjob.ResultFilter{}))
+	wantEqual(t, len(paged), 10)
+}
+
+func blobDigests(t *testing.T, s webjob.Store) {
+	payload := webjob.Payload{Platform: "any", Digest: webjob.DigestOf([]byte("payload")), Size: 7}
+	publish(t, s, version("j", 1, webjob.ScopeCommon), payload)
+	part := webjob.Stream{Name: webjob.Stdout, Digest: webjob.DigestOf([]byte("large")), Size: 1 << 20}
+	for _, run := range []string{"r1", "r2"} {
+		_, err := s.AddResult(t.Context(), result(run, "web1", "j", webjob.Succeeded, now), []webjob.Stream{part})
+		must(t, err)
+	}
+	got := map[webjob.Digest]int64{}
+	must(t, s.BlobDigests(t.Context(), func(d webjob.Digest, size int64) error {
+		if _, twice := got[d]; twice {
+			t.Errorf("digest %s is named twice", d)
+		}
+		got[d] = size
+		return nil
+	}))
+	wantEqual(t, got, map[webjob.Digest]int64{payload.Digest: 7, part.Digest: 1 << 20})
+}
+
+func trustRoot(t *testing.T, s webjob.Store) {
+	_, err := s.TrustRoot(t.Context())
+	wantKind(t, err, webjob.NotFound)
+	for _, root := range []string{"first", "second"} {
+		must(t, s.SetTrustRoot(t.Context(), []byte(root)))
+		got, err := s.TrustRoot(t.Context())
+		must(t, err)
+		wantEqual(t, string(got), root)
+	}
+}
+
+// manyWriters adds every result twice at the same time: each is there once.
+func manyWriters(t *testing.T, s webjob.Store) {
+	const runs = 200
+	outcomes := make(chan bool, 2*runs)
+	errs := make(chan error, 2*runs)
+	for i := range 2 * runs {
+		go func() {
+			added, err := s.AddResult(context.Background(), result(fmt.Sprint("r", i%runs), "web1", "j", webjob.Succeeded, now), nil)
+			outcomes <- added
+			errs <- err
+		}()
+	}
+	added := 0
+	for range 2 * runs {
+		must(t, <-errs)
+		if <-outcomes {
+			added++
+		}
+	}
+	wantEqual(t, added, runs)
+	rs, err := s.ListResults(t.Context(), webjob.ResultFilter{Page: webjob.Page{Limit: 1000}})
+	must(t, err)
+	wantEqual(t, len(rs), runs)
+}
+
+// failingAmongOthers mixes changes that clash with changes that do not.
+func failingAmongOthers(t *testing.T, s webjob.Store) {
+	publish(t, s, version("j", 5, webjob.ScopeCommon))
+	const each = 50
+	errs := make(chan error, 2*each)
+	for i := range each {
+		go func() {
+			_, err := s.AddResult(context.Background(), result(fmt.Sprint("r", i), "web1", "j", webjob.Succeeded, now), nil)
+			errs <- err
+		}()
+		go func() { errs <- s.Publish(context.Background(), version("j", 5, webjob.ScopeCommon), nil) }()
+	}
+	var kinds []webjob.Kind
+	for range 2 * each {
+		kinds = append(kinds, webjob.KindOf(<-errs))
+	}
+	slices.Sort(kinds)
+	want := append(make([]webjob.Kind, each), slices.Repeat([]webjob.Kind{webjob.Conflict}, each)...)
+	wantEqual(t, kinds, want)
+}
+
+func reopen(t *testing.T, open Open) {
+	place := t.TempDir()
+	s := open(t, place)
+	enroll(t, s, "web1")
+	publish(t, s, version("j", 1, webjob.ScopeCommon))
+	_, err := s.AddResult(t.Context(), result("r", "web1", "j", webjob.Succeeded, now), nil)
+	must(t, err)
+	must(t, s.Close())
+	s = open(t, place)
+	defer func() { must(t, s.Close()) }()
+	_, err = s.Client(t.Context(), "web1")
+	must(t, err)
+	_, err = s.JobVersion(t.Context(), "j", 1)
+	must(t, err)
+	_, err = s.Result(t.Context(), "r")
+	must(t, err)
+}

@@ -1,0 +1,149 @@
+package trust
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"time"
+
+	"webjob.dev/webjob"
+)
+
+// Lifetimes of certificates.
+const (
+	authorityLifetime = 10 * 365 * 24 * time.Hour
+	serverLifetime    = 365 * 24 * time.Hour
+	identityLifetime  = 365 * 24 * time.Hour
+	clockSkew         = 5 * time.Minute // certificates start this much in the past
+)
+
+// Authority issues the certificates of one installation. It lives on the server.
+type Authority struct {
+	Certificate *x509.Certificate
+	key         crypto.Signer
+}
+
+// NewAuthority makes a certificate authority with a new P-256 key.
+func NewAuthority(name string, now time.Time) (*Authority, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber:          serialNumber(),
+		Subject:               pkix.Name{CommonName: name, Organization: []string{organization}},
+		NotBefore:             now.Add(-clockSkew),
+		NotAfter:              now.Add(authorityLifetime),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		MaxPathLenZero:        true,
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return nil, err
+	}
+	certificate, err := x509.ParseCertificate(der)
+	return &Authority{Certificate: certificate, key: key}, err
+}
+
+// LoadAuthority puts an authority together from its PEM files.
+func LoadAuthority(certificatePEM, keyPEM []byte) (*Authority, error) {
+	certificate, err := ParseCertificate(certificatePEM)
+	if err != nil {
+		return nil, err
+	}
+	key, err := ParsePrivateKey(keyPEM)
+	if err != nil {
+		return nil, err
+	}
+	public, ok := certificate.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
+	if !certificate.IsCA || !ok || !public.Equal(key.Public()) {
+		return nil, webjob.Errorf(webjob.Invalid, "the CA certificate and the CA key do not belong together")
+	}
+	return &Authority{Certificate: certificate, key: key.Signer()}, nil
+}
+
+// PrivateKey returns the authority's key for keeping in a file of mode 0600.
+func (a *Authority) PrivateKey() (*PrivateKey, error) { return newPrivateKey(a.key) }
+
+// IssueServer returns a certificate for the host names and addresses.
+func (a *Authority) IssueServer(names []string, key crypto.PublicKey, now time.Time) (*x509.Certificate, error) {
+	template := &x509.Certificate{
+		Subject:     pkix.Name{CommonName: names[0], Organization: []string{organization}},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	for _, name := range names {
+		if ip := net.ParseIP(name); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, name)
+		}
+	}
+	return a.issue(template, key, serverLifetime, now)
+}
+
+// IssueIdentity returns a certificate for a client or an operator. Its common
+// name is the id; see [Identify].
+func (a *Authority) IssueIdentity(id Identity, key crypto.PublicKey, now time.Time) (*x509.Certificate, error) {
+	if err := id.check(); err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{
+		Subject: pkix.Name{
+			CommonName:         id.Name,
+			Organization:       []string{organization},
+			OrganizationalUnit: []string{string(id.Role)},
+		},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	return a.issue(template, key, identityLifetime, now)
+}
+
+func (a *Authority) issue(template *x509.Certificate, key crypto.PublicKey, lifetime time.Duration, now time.Time) (*x509.Certificate, error) {
+	template.SerialNumber = serialNumber()
+	template.NotBefore = now.Add(-clockSkew)
+	template.NotAfter = now.Add(lifetime)
+	if template.NotAfter.After(a.Certificate.NotAfter) {
+		template.NotAfter = a.Certificate.NotAfter
+	}
+	template.BasicConstraintsValid = true
+	template.KeyUsage = x509.KeyUsageDigitalSignature
+	der, err := x509.CreateCertificate(rand.Reader, template, a.Certificate, key, a.key)
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificate(der)
+}
+
+// serialNumber returns a positive random number of 128 bits (RFC 5280, 4.1.2.2).
+func serialNumber() *big.Int {
+	raw := make([]byte, 16)
+	_, _ = rand.Read(raw) // never fails (crypto/rand)
+	raw[0] = raw[0]&0x7f | 0x40
+	return new(big.Int).SetBytes(raw)
+}
+
+// ParseCertificate reads one PEM certificate.
+func ParseCertificate(text []byte) (*x509.Certificate, error) {
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != "CERTIFICATE" {
+		return nil, webjob.Errorf(webjob.Invalid, "certificate is not a PEM block of type CERTIFICATE")
+	}
+	certificate, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil, webjob.Errorf(webjob.Invalid, "certificate is not readable: %w", err)
+	}
+	return certificate, nil
+}
+
+// CertificatePEM returns the certificate as a PEM block.
+func CertificatePEM(c *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
+}

@@ -1,0 +1,78 @@
+package trust
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+
+	"webjob.dev/webjob"
+)
+
+// ServerTLS returns the configuration of a listener: TLS 1.3 only, client
+// certificates verified against the authority when shown. A handler still has to
+// ask for one: enrolment is the only request without.
+func ServerTLS(authority *x509.Certificate, certificate func() (*tls.Certificate, error)) *tls.Config {
+	pool := x509.NewCertPool()
+	pool.AddCert(authority)
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13,
+		ClientAuth: tls.VerifyClientCertIfGiven,
+		ClientCAs:  pool,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return certificate()
+		},
+	}
+}
+
+// ClientTLS returns the configuration of an enrolled program: TLS 1.3 only, the
+// server verified against the pinned authority and nothing else.
+func ClientTLS(authority *x509.Certificate, own tls.Certificate) *tls.Config {
+	pool := x509.NewCertPool()
+	pool.AddCert(authority)
+	return &tls.Config{
+		MinVersion:   tls.VersionTLS13,
+		RootCAs:      pool,
+		Certificates: []tls.Certificate{own},
+	}
+}
+
+// FirstContactTLS returns the configuration of a program that holds only a
+// token. The server must show a chain that ends in the certificate with the
+// token's digest; after the handshake that certificate is passed to pinned.
+func FirstContactTLS(ca webjob.Digest, host string, pinned func(*x509.Certificate)) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13,
+		ServerName: host,
+		// The standard verification needs the CA certificate, of which we have only
+		// the digest. VerifyConnection does the same verification once the server has
+		// shown a certificate with that digest, and is called on every handshake.
+		InsecureSkipVerify: true,
+		VerifyConnection: func(state tls.ConnectionState) error {
+			authority, err := verifyFirstContact(state, ca, host)
+			if err != nil {
+				return err
+			}
+			pinned(authority)
+			return nil
+		},
+	}
+}
+
+var errFingerprint = errors.New("the server's CA is not the one that the token names; it is another server, or someone is in between")
+
+func verifyFirstContact(state tls.ConnectionState, ca webjob.Digest, host string) (*x509.Certificate, error) {
+	for _, candidate := range state.PeerCertificates {
+		if webjob.DigestOf(candidate.Raw) != ca {
+			continue
+		}
+		pool := x509.NewCertPool()
+		pool.AddCert(candidate)
+		_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{
+			Roots:     pool,
+			DNSName:   host,
+			KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		})
+		return candidate, err
+	}
+	return nil, errFingerprint
+}
