@@ -16,9 +16,10 @@ const (
 	MaxManifestBytes = 256 << 10 // canonical JSON
 	MaxPayloads      = 32
 	MaxPayloadBytes  = 1 << 40
-	MaxArguments     = 256     // arguments of a run, and patterns of a manifest
-	MaxArgumentBytes = 8 << 10 // one argument or pattern
-	MaxVersion       = 1 << 53 // the largest integer that every JSON reader keeps exact
+	MaxArguments     = 256      // arguments of a run, and patterns of a manifest
+	MaxArgumentBytes = 8 << 10  // one argument or pattern
+	MaxCommandBytes  = 96 << 10 // all arguments of a run together
+	MaxVersion       = 1 << 53  // the largest integer that every JSON reader keeps exact
 )
 
 // Manifest is the signed description of one version of a job. Its canonical
@@ -183,6 +184,9 @@ func (m *Manifest) argumentPatterns() ([]*regexp.Regexp, error) {
 func (m *Manifest) CheckArguments(args []string) error {
 	if len(args) > MaxArguments {
 		return Errorf(Refused, "%d arguments are too many; at most %d", len(args), MaxArguments)
+	}
+	if n := len(strings.Join(args, "")); n > MaxCommandBytes {
+		return Errorf(Refused, "the arguments have %d bytes together; at most %d", n, MaxCommandBytes)
 	}
 	patterns, err := m.argumentPatterns()
 	if err != nil {

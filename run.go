@@ -10,7 +10,7 @@ const RecordFormat = "webjob-run/1"
 
 // Bounds of a record.
 const (
-	MaxRecordBytes = 4 << 20
+	MaxRecordBytes = 1 << 20
 	MaxParts       = 64
 )
 
@@ -61,6 +61,7 @@ type Record struct {
 	ExitStatus *int     `json:"exit_status,omitempty"` // set when the job exited by itself
 	Signal     string   `json:"signal,omitempty"`      // such as "SIGKILL", when a signal ended it
 	Reason     string   `json:"reason,omitempty"`      // one line for people, when the outcome needs one
+	PutURL     string   `json:"put_url"`               // server that the result is for
 	Times      Times    `json:"times"`
 	Usage      Usage    `json:"usage"`
 	Limits     Limits   `json:"limits"`             // in force: the manifest's, within the endpoint's own

@@ -105,4 +105,7 @@ type Blobs interface {
 	Has(ctx context.Context, d Digest) (bool, error)
 	// Ping reports whether the store answers and can be written.
 	Ping(ctx context.Context) error
+	// Recover removes what interrupted Puts left. Call it before the first Put, and
+	// only in the process that owns the blobs.
+	Recover(ctx context.Context) error
 }

@@ -200,3 +200,12 @@ func (p *PrivateKey) Sign(_ context.Context, data []byte) ([]byte, error) {
 		return p.signer.Sign(rand.Reader, digest[:], crypto.SHA256)
 	}
 }
+
+// ParsePublicPEM reads one PKIX PEM block.
+func ParsePublicPEM(text []byte) (*PublicKey, error) {
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != "PUBLIC KEY" {
+		return nil, webjob.Errorf(webjob.Invalid, "public key is not a PEM block of type PUBLIC KEY")
+	}
+	return ParsePublicKey(block.Bytes)
+}

@@ -110,3 +110,17 @@ func CheckKeyName(s string) error {
 	}
 	return nil
 }
+
+// KeyID returns the id of the key of that name.
+func (r *Root) KeyID(name string) (string, error) {
+	keys, err := r.publicKeys()
+	if err != nil {
+		return "", err
+	}
+	for i, key := range r.Keys {
+		if key.Name == name {
+			return keys[i].ID(), nil
+		}
+	}
+	return "", webjob.Errorf(webjob.NotFound, "the trust root has no key %s", name)
+}

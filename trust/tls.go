@@ -3,7 +3,6 @@ package trust
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 
 	"webjob.dev/webjob"
 )
@@ -58,7 +57,7 @@ func FirstContactTLS(ca webjob.Digest, host string, pinned func(*x509.Certificat
 	}
 }
 
-var errFingerprint = errors.New("the server's CA is not the one that the token names; it is another server, or someone is in between")
+var errFingerprint = webjob.Errorf(webjob.Refused, "the server's CA is not the one that the token names; it is another server, or someone is in between")
 
 func verifyFirstContact(state tls.ConnectionState, ca webjob.Digest, host string) (*x509.Certificate, error) {
 	for _, candidate := range state.PeerCertificates {

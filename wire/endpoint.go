@@ -39,7 +39,8 @@ type EnrollRequest struct {
 	Secret             []byte          `json:"secret"` // of the token
 	ID                 string          `json:"id"`     // wished client id or operator name
 	Platform           webjob.Platform `json:"platform,omitempty"`
-	CertificateRequest []byte          `json:"certificate_request"` // PKCS #10, DER
+	CertificateRequest []byte          `json:"certificate_request"`  // PKCS #10, DER
+	TrustRoot          webjob.Digest   `json:"trust_root,omitempty"` // that the token pins
 }
 
 // EnrollResponse is what a new client or operator keeps.

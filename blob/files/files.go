@@ -25,16 +25,22 @@ type Store struct {
 
 var _ webjob.Blobs = (*Store)(nil)
 
-// Open uses dir, which must exist, and removes what an interrupted Put left.
+// Open uses dir, which must exist.
 func Open(dir string) (*Store, error) {
 	s := &Store{dir: dir}
-	if err := os.RemoveAll(s.temporary()); err != nil {
-		return nil, backendError("clear", err)
-	}
-	if err := os.Mkdir(s.temporary(), 0o700); err != nil {
+	if err := os.Mkdir(s.temporary(), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, backendError("open", err)
 	}
 	return s, nil
+}
+
+// Recover implements [webjob.Blobs].
+func (s *Store) Recover(context.Context) error {
+	entries, err := os.ReadDir(s.temporary())
+	for _, entry := range entries {
+		err = errors.Join(err, os.Remove(filepath.Join(s.temporary(), entry.Name())))
+	}
+	return backendError("recover", err)
 }
 
 func (s *Store) temporary() string { return filepath.Join(s.dir, "tmp") }

@@ -21,9 +21,9 @@ func TestContract(t *testing.T) {
 	})
 }
 
-// What a killed server left half written is gone after the next start, and what
-// it had finished is still there.
-func TestOpenClearsInterruptedPuts(t *testing.T) {
+// What a killed server left half written is gone after Recover, and what it had
+// finished is still there.
+func TestRecoverClearsInterruptedPuts(t *testing.T) {
 	dir := t.TempDir()
 	s, err := files.Open(dir)
 	if err != nil {
@@ -38,6 +38,9 @@ func TestOpenClearsInterruptedPuts(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s, err = files.Open(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Recover(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(half); !os.IsNotExist(err) {

@@ -1,0 +1,28 @@
+// Webjob is the endpoint program: it gets signed jobs, runs them, and sends their
+// results.
+package main
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"webjob.dev/webjob/cli"
+	"webjob.dev/webjob/endpoint"
+	"webjob.dev/webjob/endpoint/runner"
+)
+
+func main() {
+	runner.LaunchIfAsked()
+	root := &cobra.Command{
+		Use:   "webjob",
+		Short: "Run known-good programs on this machine and send what they say",
+		Example: `  webjob enroll --token TOKEN
+  webjob run host-diagnostics
+  webjob run inventory -- --verbose /srv`,
+	}
+	cli.AddFormatFlag(root)
+	state := root.PersistentFlags().String("state", endpoint.DefaultDir(), "state folder; nothing is written elsewhere")
+	root.AddCommand(enrollCommand(state), runCommand(state), spoolCommand(state))
+	os.Exit(cli.Run(root, os.Args[1:]))
+}

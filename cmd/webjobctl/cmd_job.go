@@ -1,0 +1,306 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"webjob.dev/webjob"
+	"webjob.dev/webjob/cli"
+	"webjob.dev/webjob/config"
+	"webjob.dev/webjob/operator"
+	"webjob.dev/webjob/trust"
+	"webjob.dev/webjob/wire"
+)
+
+func jobCommand(open openHome) *cobra.Command {
+	c := &cobra.Command{Use: "job", Short: "Jobs: publish, list, show, withdraw"}
+	c.AddCommand(jobPublishCommand(open), jobListCommand(open), jobShowCommand(open), jobWithdrawCommand(open))
+	return c
+}
+
+// publishFlags override what the description says.
+type publishFlags struct {
+	name, description, interpreter, client, group string
+	keys, arguments                               []string
+	version                                       int64
+	validFor, runLimit                            time.Duration
+}
+
+func jobPublishCommand(open openHome) *cobra.Command {
+	f := &publishFlags{}
+	c := &cobra.Command{
+		Use:   "publish FILE|DIR",
+		Short: "Sign a job and publish it as a new version",
+		Long: `Publish describes a job in a manifest, signs it with keys of this folder, and hands both
+to the server. FILE is a script that starts with #! or a program; DIR is a folder with a
+job.toml that names a payload for each platform. A published version never changes; the
+next one gets the next number.
+
+A job takes no arguments unless patterns allow them: every argument of a run must match
+one of the patterns as a whole (RE2 syntax).`,
+		Example: `  webjobctl job publish check-disks.sh
+  webjobctl job publish inventory --args '--[a-z]+' --args '/[a-z/]*'
+  webjobctl job publish jobs/diagnostics --key alice --key bob
+  webjobctl job publish fix.sh --client web1`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			v, err := publish(c, open, f, args[0])
+			if err != nil {
+				return fmt.Errorf("job publish: %w", err)
+			}
+			return cli.Show(c, v, []cli.Field{
+				{Name: "Published:", Value: fmt.Sprintf("%s version %d", v.Name, v.Version)},
+				{Name: "For:", Value: string(v.Scope)},
+				{Name: "Manifest:", Value: string(v.Manifest)},
+				{Name: "Expires:", Value: cli.Time(v.Expires)},
+				{Name: "Run it:", Value: "webjob run " + v.Name},
+			})
+		},
+	}
+	flags := c.Flags()
+	flags.StringVar(&f.name, "name", "", "job name (default: the file's name without ending, or the description's)")
+	flags.StringVar(&f.description, "description", "", "one line about the job")
+	flags.StringVar(&f.interpreter, "interpreter", "", "program and options that run the payload, separated by spaces")
+	flags.StringArrayVar(&f.arguments, "args", nil, "pattern of allowed arguments; may be repeated; '.*' allows all")
+	flags.StringArrayVar(&f.keys, "key", nil, "key that signs; may be repeated (default: the only one here)")
+	flags.StringVar(&f.client, "client", "", "publish for this client alone")
+	flags.StringVar(&f.group, "group", "", "publish for the clients with this label, key=value")
+	flags.Int64Var(&f.version, "version", 0, "version (default: the next one)")
+	flags.DurationVar(&f.validFor, "valid-for", 0, "how long the version is good for (default 8760h)")
+	flags.DurationVar(&f.runLimit, "run-limit", 0, "RUN time limit (default 10m)")
+	return c
+}
+
+func publish(c *cobra.Command, open openHome, f *publishFlags, path string) (webjob.JobVersion, error) {
+	d, err := operator.ReadDescription(path)
+	if err != nil {
+		return webjob.JobVersion{}, err
+	}
+	f.apply(c, d)
+	scope := webjob.ScopeCommon
+	switch {
+	case f.client != "" && f.group != "":
+		return webjob.JobVersion{}, cli.Usagef("--client and --group exclude each other")
+	case f.client != "":
+		scope = webjob.ClientScope(f.client)
+	case f.group != "":
+		scope = webjob.GroupScope(f.group)
+	}
+	h, err := open()
+	if err != nil {
+		return webjob.JobVersion{}, err
+	}
+	keys, err := h.SigningKeys(f.keys)
+	if err != nil {
+		return webjob.JobVersion{}, err
+	}
+	s, err := h.Session()
+	if err != nil {
+		return webjob.JobVersion{}, err
+	}
+	return s.Publish(c.Context(), operator.Publication{Description: d, Scope: scope, Version: f.version, Keys: keys})
+}
+
+func (f *publishFlags) apply(c *cobra.Command, d *operator.Description) {
+	given := c.Flags().Changed
+	if given("name") {
+		d.Name = f.name
+	}
+	if given("description") {
+		d.Text = f.description
+	}
+	if given("interpreter") {
+		d.Interpreter = strings.Fields(f.interpreter)
+	}
+	if given("args") {
+		d.Arguments = f.arguments
+	}
+	if given("valid-for") {
+		d.ValidFor = config.Duration(f.validFor)
+	}
+	if given("run-limit") {
+		d.Limits.Run = config.Duration(f.runLimit)
+	}
+}
+
+func jobListCommand(open openHome) *cobra.Command {
+	var page pageFlags
+	c := &cobra.Command{
+		Use: "list [NAME]", Short: "List published versions, by name", Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			s, err := open.session()
+			if err != nil {
+				return err
+			}
+			query := page.query()
+			if len(args) == 1 {
+				query.Set("name", args[0])
+			}
+			var list wire.List[webjob.JobVersion]
+			if err := s.Call(c.Context(), http.MethodGet, wire.PathOperatorJobs, query, nil, &list); err != nil {
+				return fmt.Errorf("job list: %w", err)
+			}
+			next(c, list.Next)
+			return cli.List(c, list.Items, []cli.Column[webjob.JobVersion]{
+				{Title: "NAME", Cell: func(v webjob.JobVersion) string { return v.Name }},
+				{Title: "VERSION", Cell: func(v webjob.JobVersion) string { return strconv.FormatInt(v.Version, 10) }},
+				{Title: "FOR", Cell: func(v webjob.JobVersion) string { return string(v.Scope) }},
+				{Title: "STATE", Cell: jobState},
+				{Title: "PUBLISHED", Cell: func(v webjob.JobVersion) string { return cli.Time(v.PublishedAt) }},
+				{Title: "BY", Cell: func(v webjob.JobVersion) string { return v.PublishedBy }},
+				{Title: "DESCRIPTION", Cell: func(v webjob.JobVersion) string { return v.Description }},
+			})
+		},
+	}
+	page.add(c)
+	return c
+}
+
+func jobState(v webjob.JobVersion) string {
+	switch {
+	case !v.WithdrawnAt.IsZero():
+		return "withdrawn"
+	case !time.Now().Before(v.Expires):
+		return "expired"
+	}
+	return "published"
+}
+
+// parseJob splits NAME@VERSION; the version is 0 when there is none.
+func parseJob(text string) (string, int64, error) {
+	name, after, found := strings.Cut(text, "@")
+	if err := webjob.CheckJobName(name); err != nil || !found {
+		return name, 0, err
+	}
+	version, err := strconv.ParseInt(after, 10, 64)
+	if err != nil || version < 1 {
+		return name, 0, webjob.Errorf(webjob.Invalid, "version %q is not a number; write NAME@VERSION", after)
+	}
+	return name, version, nil
+}
+
+func jobShowCommand(open openHome) *cobra.Command {
+	return &cobra.Command{
+		Use: "show NAME[@VERSION]", Short: "Show a published version and who signed it", Args: cobra.ExactArgs(1),
+		Example: `  webjobctl job show inventory@3 -o json`,
+		RunE: func(c *cobra.Command, args []string) error {
+			h, err := open()
+			if err != nil {
+				return err
+			}
+			s, err := h.Session()
+			if err != nil {
+				return err
+			}
+			v, err := getJob(c, s, args[0])
+			if err != nil {
+				return fmt.Errorf("job show: %w", err)
+			}
+			root, err := h.PinnedRoot()
+			if err != nil {
+				return fmt.Errorf("job show: %w", err)
+			}
+			// Judged at the time of publication, so that an expired version can be shown.
+			m, err := root.VerifyManifest(v.Envelope, v.PublishedAt)
+			if err != nil {
+				return fmt.Errorf("job show: %s version %d: %w", v.Name, v.Version, err)
+			}
+			return showJob(c, v, m)
+		},
+	}
+}
+
+func getJob(c *cobra.Command, s *operator.Session, text string) (wire.JobDetail, error) {
+	var v wire.JobDetail
+	name, version, err := parseJob(text)
+	if err != nil {
+		return v, err
+	}
+	if version == 0 {
+		var latest wire.LatestResponse
+		if err := s.Call(c.Context(), http.MethodGet, wire.OperatorJobPath(name, "latest"), nil, nil, &latest); err != nil {
+			return v, err
+		}
+		if version = latest.Version; version == 0 {
+			return v, webjob.Errorf(webjob.NotFound, "job %s is not published; webjobctl job list shows what is", name)
+		}
+	}
+	err = s.Call(c.Context(), http.MethodGet, wire.OperatorJobPath(name, strconv.FormatInt(version, 10)), nil, nil, &v)
+	return v, err
+}
+
+func showJob(c *cobra.Command, v wire.JobDetail, m *trust.SignedManifest) error {
+	limits, err := json.Marshal(m.Limits)
+	if err != nil {
+		return err
+	}
+	fields := []cli.Field{
+		{Name: "Job:", Value: fmt.Sprintf("%s version %d", m.Name, m.Version)},
+		{Name: "State:", Value: jobState(v.JobVersion)},
+		{Name: "For:", Value: string(m.Scope)},
+		{Name: "Description:", Value: m.Description},
+		{Name: "Signed by:", Value: strings.Join(m.SignedBy, ", ")},
+		{Name: "Manifest:", Value: string(m.Digest)},
+		{Name: "Published:", Value: cli.Time(v.PublishedAt) + " by " + v.PublishedBy},
+		{Name: "Withdrawn:", Value: cli.Time(v.WithdrawnAt)},
+		{Name: "Expires:", Value: cli.Time(m.Expires)},
+		{Name: "Interpreter:", Value: strings.Join(m.Interpreter, " ")},
+		{Name: "Arguments:", Value: strings.Join(m.Arguments, "  ")},
+		{Name: "Leftovers:", Value: string(m.Leftovers)},
+		{Name: "Limits:", Value: string(limits)},
+	}
+	for _, p := range m.Payloads {
+		fields = append(fields, cli.Field{Name: "Payload:", Value: fmt.Sprintf("%s %s %s", p.Platform, cli.Bytes(p.Size), p.Digest)})
+	}
+	return cli.Show(c, struct {
+		webjob.JobVersion
+		SignedBy []string         `json:"signed_by"`
+		Content  *webjob.Manifest `json:"content"`
+	}{v.JobVersion, m.SignedBy, &m.Manifest}, fields)
+}
+
+func jobWithdrawCommand(open openHome) *cobra.Command {
+	return &cobra.Command{
+		Use: "withdraw NAME[@VERSION]", Short: "Stop giving out a version, or all versions of a job", Args: cobra.ExactArgs(1),
+		Long: `Withdraw stops the server from giving out a version, or all versions when none is named.
+It is not undone: a version number is never used twice. Clients that saw a higher version
+refuse a lower one, so after withdrawing a bad version publish a good one above it.`,
+		RunE: func(c *cobra.Command, args []string) error {
+			name, version, err := parseJob(args[0])
+			if err != nil {
+				return fmt.Errorf("job withdraw: %w", err)
+			}
+			s, err := open.session()
+			if err != nil {
+				return err
+			}
+			query := url.Values{}
+			what := "all versions of " + name
+			if version > 0 {
+				query.Set("version", strconv.FormatInt(version, 10))
+				what = fmt.Sprintf("%s version %d", name, version)
+			}
+			if err := s.Call(c.Context(), http.MethodPost, wire.OperatorJobPath(name, "withdraw"), query, nil, nil); err != nil {
+				return fmt.Errorf("job withdraw: %w", err)
+			}
+			return cli.Show(c, map[string]any{"name": name, "version": version}, []cli.Field{{Name: "Withdrawn:", Value: what}})
+		},
+	}
+}
+
+// pageFlags are --after and --limit.
+type pageFlags struct{ page webjob.Page }
+
+func (p *pageFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&p.page.After, "after", "", "continue a list after this row")
+	c.Flags().IntVar(&p.page.Limit, "limit", webjob.DefaultPage, fmt.Sprintf("rows, 1 to %d", webjob.MaxPage))
+}
+
+func (p *pageFlags) query() url.Values { return wire.EncodePage(p.page) }

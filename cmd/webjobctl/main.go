@@ -1,0 +1,50 @@
+// Webjobctl is the operator's program: it keeps signing keys, publishes jobs, and
+// reads results.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"webjob.dev/webjob/cli"
+	"webjob.dev/webjob/operator"
+)
+
+func main() {
+	root := &cobra.Command{
+		Use:   "webjobctl",
+		Short: "Sign and publish jobs, let machines in, read results",
+		Example: `  webjobctl login --token TOKEN
+  webjobctl key new alice && webjobctl trust set alice
+  webjobctl token new --label env=prod
+  webjobctl job publish check-disks.sh
+  webjobctl result list --outcome failed`,
+	}
+	cli.AddFormatFlag(root)
+	home := root.PersistentFlags().String("home", operator.DefaultDir(), "operator folder: keys and login")
+	open := func() (*operator.Home, error) { return operator.OpenHome(*home) }
+	root.AddCommand(loginCommand(open), keyCommand(open), trustCommand(open), tokenCommand(open),
+		jobCommand(open), clientCommand(open), resultCommand(open))
+	os.Exit(cli.Run(root, os.Args[1:]))
+}
+
+// openHome opens the operator's folder.
+type openHome func() (*operator.Home, error)
+
+// session connects to the server of who is logged in.
+func (open openHome) session() (*operator.Session, error) {
+	h, err := open()
+	if err != nil {
+		return nil, err
+	}
+	return h.Session()
+}
+
+// next tells how to continue a list, on stderr.
+func next(c *cobra.Command, after string) {
+	if after != "" {
+		fmt.Fprintf(c.ErrOrStderr(), "there may be more: add --after %s\n", after)
+	}
+}

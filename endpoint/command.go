@@ -1,0 +1,51 @@
+package endpoint
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"webjob.dev/webjob"
+	"webjob.dev/webjob/endpoint/runner"
+	"webjob.dev/webjob/trust"
+)
+
+// commandLine returns the program to start and its argv. Without an interpreter
+// that is the payload under the job's name; with one it is the interpreter, its
+// options, the payload's path, and the arguments. No shell sees any of it.
+func commandLine(m *trust.SignedManifest, placed *runner.Placed, arguments []string) (string, []string, error) {
+	if len(m.Interpreter) == 0 {
+		return placed.Path, append([]string{m.Name}, arguments...), nil
+	}
+	program, err := lookUp(m.Interpreter[0])
+	if err != nil {
+		return "", nil, err
+	}
+	argv := append(append([]string{}, m.Interpreter...), placed.Path)
+	return program, append(argv, arguments...), nil
+}
+
+// lookUp finds an interpreter in the path that jobs get, not in the caller's.
+func lookUp(program string) (string, error) {
+	if filepath.IsAbs(program) {
+		return program, nil
+	}
+	if strings.ContainsAny(program, `/\`) {
+		return "", webjob.Errorf(webjob.Invalid, "interpreter %q is a relative path; name a program, or write its whole path", program)
+	}
+	var path string
+	for _, variable := range runner.Environment("", nil) {
+		if value, found := strings.CutPrefix(variable, "PATH="); found {
+			path = value
+		}
+	}
+	for _, dir := range filepath.SplitList(path) {
+		for _, suffix := range executableSuffixes {
+			candidate := filepath.Join(dir, program+suffix)
+			if info, err := os.Stat(candidate); err == nil && !info.IsDir() && (info.Mode().Perm()&0o111 != 0 || suffix != "") {
+				return candidate, nil
+			}
+		}
+	}
+	return "", webjob.Errorf(webjob.NotFound, "interpreter %q is not on this host (looked in %s)", program, path)
+}

@@ -1,0 +1,8 @@
+// Package endpoint is webjob on one machine: its state folder, its enrolment, and
+// the walk of one job through the stages GET, RUN and PUT.
+//
+// The stages are packages of their own (fetch, runner, spool, upload); this one
+// puts them in order, keeps the state folder, and decides nothing about trust that
+// package trust could decide. It writes below the state folder only, listens
+// nowhere, and talks only to the servers it is enrolled with.
+package endpoint

@@ -1,0 +1,225 @@
+package endpoint
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"webjob.dev/webjob"
+	"webjob.dev/webjob/trust"
+	"webjob.dev/webjob/wire"
+)
+
+// Files of an enrolment.
+const (
+	enrolmentFile = "enrolment.json"
+	identityFile  = "identity.pem" // private key and certificate
+)
+
+// Enrolment is what a client keeps about a server that let it in.
+type Enrolment struct {
+	URL       string        `json:"url"`
+	ID        string        `json:"id"`
+	Labels    webjob.Labels `json:"labels,omitempty"`
+	Authority string        `json:"authority"`  // CA certificate, PEM
+	TrustRoot []byte        `json:"trust_root"` // pinned, canonical JSON
+	root      *trust.Root
+	config    *tls.Config
+}
+
+// Target says which of the two servers of a client an enrolment is for.
+type Target string
+
+// The targets: the server that serves jobs, and another one that only receives
+// results.
+const (
+	TargetGet Target = getFolder
+	TargetPut Target = putFolder
+)
+
+// Enroll makes a key, proves itself to the server with the token, checks that the
+// server is the one that the token names and that it gives the trust root that the
+// token pins, and keeps all of that in the state folder: whole or not at all. When
+// address is empty the token's is used.
+func Enroll(ctx context.Context, s *State, target Target, token trust.Token, address, id string) (*Enrolment, error) {
+	if err := webjob.CheckClientID(id); err != nil {
+		return nil, err
+	}
+	folder := s.path(string(target))
+	if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
+		return nil, webjob.Errorf(webjob.Conflict, "%s is enrolled already; remove %s to enrol it anew", s.dir, folder)
+	}
+	if token.Root == webjob.EmptyDigest {
+		return nil, webjob.Errorf(webjob.Invalid, "this token is for an operator; make one for a client with webjobctl token new")
+	}
+	if address == "" {
+		address = token.URL
+	}
+	e, identity, err := request(ctx, token, address, id)
+	if err != nil {
+		return nil, err
+	}
+	draft, err := os.MkdirTemp(s.dir, ".enrol-*")
+	if err != nil {
+		return nil, webjob.Errorf(webjob.Unavailable, "state folder: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(draft) }() // renamed already on success
+	encoded, err := json.MarshalIndent(e, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	for name, content := range map[string][]byte{enrolmentFile: encoded, identityFile: identity} {
+		if err := writeFile(filepath.Join(draft, name), content); err != nil {
+			return nil, webjob.Errorf(webjob.Unavailable, "state folder: %w", err)
+		}
+	}
+	if err := os.Rename(draft, folder); err != nil {
+		return nil, webjob.Errorf(webjob.Unavailable, "state folder: %w", err)
+	}
+	return s.Enrolment(target)
+}
+
+// request asks the server for a certificate and checks its answer.
+func request(ctx context.Context, token trust.Token, address, id string) (*Enrolment, []byte, error) {
+	parsed, err := url.Parse(address)
+	if err != nil || trust.CheckServerURL(address) != nil {
+		return nil, nil, trust.CheckServerURL(address)
+	}
+	key, err := trust.GenerateKey(trust.ECDSA)
+	if err != nil {
+		return nil, nil, err
+	}
+	csr, err := trust.CertificateRequest(key, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	var authority *x509.Certificate
+	config := trust.FirstContactTLS(token.CA, parsed.Hostname(), func(c *x509.Certificate) { authority = c })
+	c := wire.NewClient(address, config)
+	defer c.Close()
+	var response wire.EnrollResponse
+	err = c.Call(ctx, http.MethodPost, wire.PathEnroll, nil, wire.EnrollRequest{
+		Secret: token.Secret[:], ID: id, Platform: webjob.ThisPlatform, CertificateRequest: csr, TrustRoot: token.Root,
+	}, &response)
+	if err != nil {
+		return nil, nil, err
+	}
+	if webjob.DigestOf(response.TrustRoot) != token.Root {
+		return nil, nil, webjob.Errorf(webjob.Refused, "%s gave another trust root than the token pins; nothing was stored", address)
+	}
+	keyPEM, err := key.PrivatePEM()
+	if err != nil {
+		return nil, nil, err
+	}
+	e := &Enrolment{
+		URL: address, ID: response.ID, Labels: response.Labels,
+		Authority: string(trust.CertificatePEM(authority)), TrustRoot: response.TrustRoot,
+	}
+	identity := append(keyPEM, response.Certificate...)
+	if err := e.load(identity); err != nil {
+		return nil, nil, err
+	}
+	if e.ID != id {
+		return nil, nil, webjob.Errorf(webjob.Refused, "%s gave a certificate for %.80q instead of %s; nothing was stored", address, e.ID, id)
+	}
+	return e, identity, nil
+}
+
+// Enrolment reads what Enroll kept. A client without one is NotFound.
+func (s *State) Enrolment(target Target) (*Enrolment, error) {
+	folder := s.path(string(target))
+	encoded, err := os.ReadFile(filepath.Join(folder, enrolmentFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, webjob.Errorf(webjob.NotFound, "%s is not enrolled; run webjob enroll first", s.dir)
+	}
+	if err != nil {
+		return nil, webjob.Errorf(webjob.Invalid, "%w", err)
+	}
+	identity, err := os.ReadFile(filepath.Join(folder, identityFile))
+	if err != nil {
+		return nil, webjob.Errorf(webjob.Invalid, "%w", err)
+	}
+	var e Enrolment
+	if err := json.Unmarshal(encoded, &e); err != nil {
+		return nil, webjob.Errorf(webjob.Invalid, "%s is damaged: %w; enrol again", filepath.Join(folder, enrolmentFile), err)
+	}
+	if err := e.load(identity); err != nil {
+		return nil, webjob.Errorf(webjob.Invalid, "%s is damaged: %w; enrol again", folder, err)
+	}
+	return &e, nil
+}
+
+// load checks everything and makes the TLS configuration.
+func (e *Enrolment) load(identity []byte) error {
+	if err := trust.CheckServerURL(e.URL); err != nil {
+		return err
+	}
+	if err := errors.Join(webjob.CheckClientID(e.ID), e.Labels.Check()); err != nil {
+		return err
+	}
+	var err error
+	if e.root, err = trust.ParseRoot(e.TrustRoot); err != nil {
+		return err
+	}
+	authority, err := trust.ParseCertificate([]byte(e.Authority))
+	if err != nil {
+		return err
+	}
+	own, err := tls.X509KeyPair(identity, identity)
+	if err != nil {
+		return webjob.Errorf(webjob.Invalid, "key and certificate: %w", err)
+	}
+	holder, err := trust.Identify(own.Leaf)
+	if err != nil {
+		return err
+	}
+	if holder != (trust.Identity{Role: webjob.RoleClient, Name: e.ID}) {
+		return webjob.Errorf(webjob.Refused, "the certificate is for %s %s, not for client %s", holder.Role, holder.Name, e.ID)
+	}
+	e.config = trust.ClientTLS(authority, own)
+	return nil
+}
+
+// Connect returns a client for the server.
+func (e *Enrolment) Connect() *wire.Client { return wire.NewClient(e.URL, e.config.Clone()) }
+
+// Root returns the pinned trust root.
+func (e *Enrolment) Root() *trust.Root { return e.root }
+
+// enrolmentFor returns the enrolment with the server at the URL.
+func (s *State) enrolmentFor(address string) (*Enrolment, error) {
+	for _, target := range []Target{TargetGet, TargetPut} {
+		e, err := s.Enrolment(target)
+		if webjob.KindOf(err) == webjob.NotFound {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if e.URL == address {
+			return e, nil
+		}
+	}
+	return nil, webjob.Errorf(webjob.Invalid, "this client is not enrolled with %s; run webjob enroll --put with a token of that server", address)
+}
+
+// writeFile writes a private file durably: whole or not at all.
+func writeFile(file string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(file), ".write-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(f.Name()) }() // renamed already on success
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), file)
+}

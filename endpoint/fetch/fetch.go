@@ -1,0 +1,116 @@
+// Package fetch is the GET stage: it gets a job's manifest and payload from the
+// server and hands back only what verified. It trusts the server with nothing: the
+// manifest must be signed by the pinned keys, be the job that was asked for, be
+// meant for this client, and not be expired; payload bytes must be those that the
+// manifest names.
+package fetch
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+
+	"webjob.dev/webjob"
+	"webjob.dev/webjob/trust"
+	"webjob.dev/webjob/wire"
+)
+
+// Requester is what a manifest is verified for.
+type Requester struct {
+	ID     string
+	Labels webjob.Labels
+	Root   *trust.Root
+}
+
+// VerificationError says that the server answered and its answer was not
+// accepted: someone should look.
+type VerificationError struct{ Err error }
+
+func (e *VerificationError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *VerificationError) Unwrap() error { return e.Err }
+
+// Manifest gets and verifies the manifest of the version of a job that the server
+// gives this client. An error of verification is a [*VerificationError].
+func Manifest(ctx context.Context, c *wire.Client, who Requester, name string, now time.Time) (*trust.SignedManifest, error) {
+	if err := webjob.CheckJobName(name); err != nil {
+		return nil, err
+	}
+	var response wire.JobResponse
+	if err := c.Call(ctx, http.MethodGet, wire.JobPath(name), nil, nil, &response); err != nil {
+		return nil, err
+	}
+	m, err := verify(response.Envelope, who, name, now)
+	if err != nil {
+		return nil, &VerificationError{Err: err}
+	}
+	return m, nil
+}
+
+func verify(envelope []byte, who Requester, name string, now time.Time) (*trust.SignedManifest, error) {
+	m, err := who.Root.VerifyManifest(envelope, now)
+	if err != nil {
+		return nil, err
+	}
+	if m.Name != name {
+		return nil, webjob.Errorf(webjob.Refused, "asked for job %s and got a manifest of job %s; the server swapped them", name, m.Name)
+	}
+	if !slices.Contains(webjob.ScopesFor(who.ID, who.Labels), m.Scope) {
+		return nil, webjob.Errorf(webjob.Refused, "job %s version %d is for %s, and this is client %s (%s); the server gave it to the wrong client",
+			m.Name, m.Version, m.Scope, who.ID, who.Labels)
+	}
+	return m, nil
+}
+
+// Payload gets the payload and writes it to w. It returns nil when w received
+// exactly the payload's bytes; before that, w must not be used. Other bytes than
+// the manifest's are a [*VerificationError].
+func Payload(ctx context.Context, c *wire.Client, p webjob.Payload, w io.Writer) error {
+	response, err := c.Send(ctx, http.MethodGet, wire.BlobPath(p.Digest), nil, nil, -1)
+	if err != nil {
+		return err
+	}
+	digester := webjob.NewDigester()
+	sink := &sink{w: io.MultiWriter(w, digester)}
+	_, err = io.Copy(sink, io.LimitReader(response.Body, p.Size+1))
+	closeErr := response.Body.Close()
+	switch {
+	case sink.err != nil:
+		return webjob.Errorf(webjob.Unavailable, "the payload cannot be written: %w", sink.err)
+	case err != nil:
+		return webjob.Errorf(webjob.Unavailable, "the payload ended after %d of %d bytes: %w", digester.Size(), p.Size, err)
+	case digester.Size() != p.Size:
+		return swapped("the payload has %s %d bytes", moreOrLess(digester.Size() > p.Size), p.Size)
+	case digester.Digest() != p.Digest:
+		return swapped("the payload is %s and the manifest names %s", digester.Digest(), p.Digest)
+	}
+	return closeErr
+}
+
+func swapped(format string, args ...any) error {
+	err := webjob.Errorf(webjob.Refused, format, args...)
+	return &VerificationError{Err: webjob.Errorf(webjob.Refused, "%w; it is not what was signed", err)}
+}
+
+func moreOrLess(more bool) string {
+	if more {
+		return "more than the signed"
+	}
+	return "less than the signed"
+}
+
+// sink tells errors of writing from errors of reading.
+type sink struct {
+	w   io.Writer
+	err error
+}
+
+func (s *sink) Write(p []byte) (int, error) {
+	n, err := s.w.Write(p)
+	s.err = errors.Join(s.err, err)
+	return n, err
+}

@@ -1,0 +1,280 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"webjob.dev/webjob"
+	"webjob.dev/webjob/endpoint/fetch"
+	"webjob.dev/webjob/endpoint/runner"
+	"webjob.dev/webjob/endpoint/spool"
+	"webjob.dev/webjob/endpoint/upload"
+	"webjob.dev/webjob/trust"
+	"webjob.dev/webjob/wire"
+)
+
+// Request is one job to get, run and put.
+type Request struct {
+	Job       string
+	Arguments []string
+}
+
+// Ran is what came of a request.
+type Ran struct {
+	Record *webjob.Record
+	// Refused is why nothing ran, when verification or policy said no.
+	Refused error
+	// PutError is why the result still waits in the spool; nil when it is acknowledged.
+	PutError error
+	// Others is what came of the older results that waited in the spool.
+	Others Flushed
+}
+
+// Run walks one job through GET, RUN and PUT. An error means that nothing ran and
+// nothing was kept: the job could not be fetched, or could not be started. When the
+// server's answer was not accepted, that is a result of its own, and goes back.
+func Run(ctx context.Context, s *State, settings *Settings, request Request) (*Ran, error) {
+	get, err := s.Enrolment(TargetGet)
+	if err != nil {
+		return nil, err
+	}
+	put, err := s.putEnrolment(settings, get)
+	if err != nil {
+		return nil, err
+	}
+	sp, err := s.Spool()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.sweepWork(sp); err != nil {
+		return nil, webjob.Errorf(webjob.Unavailable, "work folder: %w", err)
+	}
+	c := get.Connect()
+	defer c.Close()
+	r := &run{state: s, settings: settings, spool: sp, get: get, client: c, record: newRecord(get, put, request)}
+	entry, err := r.getAndRun(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ran := &Ran{Record: r.record, Refused: r.refused}
+	r.put(ctx, put, entry, ran)
+	return ran, nil
+}
+
+// putEnrolment returns the enrolment with the server that results go to: put_url,
+// else the put enrolment, else the server that serves jobs.
+func (s *State) putEnrolment(settings *Settings, get *Enrolment) (*Enrolment, error) {
+	if settings.PutURL != "" {
+		return s.enrolmentFor(settings.PutURL)
+	}
+	put, err := s.Enrolment(TargetPut)
+	if webjob.KindOf(err) == webjob.NotFound {
+		return get, nil
+	}
+	return put, err
+}
+
+func newRecord(get, put *Enrolment, request Request) *webjob.Record {
+	host, _ := os.Hostname() // a host without a name is still a host
+	id, err := uuid.NewV7()
+	if err != nil {
+		id = uuid.New()
+	}
+	return &webjob.Record{
+		Format: webjob.RecordFormat, Run: id.String(), Client: put.ID, Job: request.Job, Arguments: request.Arguments,
+		Host: host, Platform: webjob.ThisPlatform, System: systemVersion(), Webjob: webjob.Version(), PutURL: put.URL,
+		Outcome: webjob.Interrupted, Limits: webjob.DefaultLimits(),
+	}
+}
+
+// run is one request on its way.
+type run struct {
+	state    *State
+	settings *Settings
+	spool    *spool.Spool
+	get      *Enrolment
+	client   *wire.Client
+	record   *webjob.Record
+	refused  error
+}
+
+// getAndRun returns the sealed entry of the run.
+func (r *run) getAndRun(ctx context.Context) (*spool.Entry, error) {
+	start := time.Now()
+	r.record.Times.Get.Start = start.UTC()
+	getCtx, cancel := context.WithTimeout(ctx, time.Duration(r.settings.GetLimit))
+	defer cancel()
+	who := fetch.Requester{ID: r.get.ID, Labels: r.get.Labels, Root: r.get.Root()}
+	m, err := fetch.Manifest(getCtx, r.client, who, r.record.Job, time.Now())
+	if err != nil {
+		return r.refuse(start, err)
+	}
+	payload, err := r.accept(m)
+	if err != nil {
+		return r.refuse(start, &fetch.VerificationError{Err: err})
+	}
+	entry, stdout, stderr, err := r.spool.Begin(r.record)
+	if err != nil {
+		return nil, err
+	}
+	streams := []*runner.Capture{
+		runner.NewCapture(webjob.Stdout, stdout, r.record.Limits.StdoutBytes),
+		runner.NewCapture(webjob.Stderr, stderr, r.record.Limits.StderrBytes),
+	}
+	err = r.placeAndRun(ctx, getCtx, start, m, payload, streams)
+	if closeErr := errors.Join(stdout.Close(), stderr.Close()); closeErr != nil {
+		r.record.Errors = append(r.record.Errors, closeErr.Error())
+	}
+	if err != nil && r.refused == nil { // nothing ran, and the server knows why or is away
+		return nil, errors.Join(err, entry.Remove())
+	}
+	for _, stream := range streams {
+		r.record.Parts = append(r.record.Parts, stream.Stream())
+	}
+	return r.seal(entry)
+}
+
+// accept checks a verified manifest against this endpoint and takes its facts
+// into the record.
+func (r *run) accept(m *trust.SignedManifest) (webjob.Payload, error) {
+	r.record.Version, r.record.Manifest = m.Version, m.Digest
+	r.record.Limits = m.Limits.Within(r.settings.Limits.limits())
+	if err := r.state.checkSeen(m); err != nil {
+		return webjob.Payload{}, err
+	}
+	if err := m.CheckArguments(r.record.Arguments); err != nil {
+		return webjob.Payload{}, err
+	}
+	payload, err := m.PayloadFor(webjob.ThisPlatform)
+	r.record.Payload = payload.Digest
+	return payload, err
+}
+
+// placeAndRun gets the payload, places it and runs it.
+func (r *run) placeAndRun(ctx, getCtx context.Context, start time.Time, m *trust.SignedManifest, payload webjob.Payload, streams []*runner.Capture) error {
+	dir, err := r.state.makeWork(r.record.Run)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := os.RemoveAll(dir); err != nil {
+			r.record.Errors = append(r.record.Errors, "work folder: "+err.Error())
+		}
+	}()
+	fetched := false
+	placed, err := runner.Place(dir, payload, m.Interpreter, func(w io.Writer) error {
+		err := fetch.Payload(getCtx, r.client, payload, w)
+		fetched = err == nil
+		return err
+	})
+	r.record.Times.Get.DurationMS = milliseconds(start)
+	if fetched && webjob.KindOf(err) == webjob.Refused { // changed between the network and its place
+		err = &fetch.VerificationError{Err: err}
+	}
+	if err != nil {
+		return r.note(err)
+	}
+	program, argv, err := commandLine(m, placed, r.record.Arguments)
+	if err == nil {
+		var report runner.Report
+		report, err = runner.Run(ctx, runner.Spec{
+			Run: r.record.Run, Program: program, Arguments: argv, Inherit: placed.Inherit,
+			Env: r.environment(dir), Dir: filepath.Join(dir, "home"), Stdout: streams[0], Stderr: streams[1],
+			Limits: r.record.Limits, Leftovers: m.Leftovers,
+		})
+		r.take(report)
+	}
+	if err != nil { // the job was authentic and did not start: that is a result
+		r.record.Outcome, r.record.Reason = webjob.NotStarted, err.Error()
+	}
+	if err := placed.Close(); err != nil {
+		r.record.Errors = append(r.record.Errors, err.Error())
+	}
+	return nil
+}
+
+func (r *run) environment(dir string) []string {
+	return runner.Environment(filepath.Join(dir, "home"), map[string]string{
+		"WEBJOB_RUN_ID":      r.record.Run,
+		"WEBJOB_JOB":         r.record.Job,
+		"WEBJOB_JOB_VERSION": strconv.FormatInt(r.record.Version, 10),
+		"WEBJOB_CLIENT_ID":   r.get.ID,
+		"WEBJOB_PLATFORM":    string(webjob.ThisPlatform),
+		"WEBJOB_VERSION":     webjob.Version(),
+	})
+}
+
+func (r *run) take(report runner.Report) {
+	r.record.Outcome, r.record.ExitStatus, r.record.Signal, r.record.Reason = report.Outcome, report.ExitStatus, report.Signal, report.Reason
+	r.record.Times.Run, r.record.Usage, r.record.Enforced, r.record.Leftovers = report.Phase, report.Usage, report.Enforced, report.Leftovers
+	r.record.Errors = append(r.record.Errors, report.Errors...)
+}
+
+// note remembers err when it says that the server's answer was not accepted, and
+// returns it.
+func (r *run) note(err error) error {
+	var verification *fetch.VerificationError
+	if errors.As(err, &verification) {
+		r.refused = err
+		r.record.Outcome, r.record.Reason = webjob.RunRefused, err.Error()
+	}
+	return err
+}
+
+// refuse turns a verification error before the run into a result without streams.
+// Other errors are returned: nothing of the server's answer was to be judged.
+func (r *run) refuse(start time.Time, err error) (*spool.Entry, error) {
+	r.record.Times.Get.DurationMS = milliseconds(start)
+	if r.note(err); r.refused == nil {
+		return nil, err
+	}
+	entry, stdout, stderr, beginErr := r.spool.Begin(r.record)
+	if beginErr != nil {
+		return nil, errors.Join(err, beginErr)
+	}
+	if err := errors.Join(stdout.Close(), stderr.Close()); err != nil {
+		return nil, errors.Join(err, entry.Unlock())
+	}
+	return r.seal(entry)
+}
+
+func (r *run) seal(entry *spool.Entry) (*spool.Entry, error) {
+	r.record.Times.Put.Start = time.Now().UTC()
+	if err := entry.Seal(r.record); err != nil {
+		return nil, errors.Join(err, entry.Unlock())
+	}
+	return entry, nil
+}
+
+// put sends the result, then the older ones that wait, within one PUT limit. It
+// goes on for a moment when the caller was told to stop: a result is at hand.
+func (r *run) put(ctx context.Context, put *Enrolment, entry *spool.Entry, ran *Ran) {
+	limit := time.Duration(r.settings.PutLimit)
+	if ctx.Err() != nil {
+		limit = min(limit, stopPutLimit)
+	}
+	putCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	defer cancel()
+	c := r.client
+	if put.URL != r.get.URL {
+		c = put.Connect()
+		defer c.Close()
+	}
+	if ran.PutError = upload.Send(putCtx, c, entry); ran.PutError == nil && ctx.Err() == nil {
+		ran.Others = flush(putCtx, r.state, r.spool)
+	}
+}
+
+// stopPutLimit is how long a webjob that was told to stop still tries to upload.
+const stopPutLimit = 5 * time.Second
+
+func milliseconds(since time.Time) float64 {
+	return float64(time.Since(since).Microseconds()) / 1000
+}

@@ -1,0 +1,80 @@
+package endpoint
+
+import (
+	"time"
+
+	"webjob.dev/webjob"
+	"webjob.dev/webjob/config"
+	"webjob.dev/webjob/trust"
+)
+
+// Settings is the optional file webjob.toml in the state folder. What it bounds
+// holds whatever a job asks for.
+type Settings struct {
+	PutURL   string          `toml:"put_url"`   // server for results; one that this client is enrolled with
+	GetLimit config.Duration `toml:"get_limit"` // of the GET stage
+	PutLimit config.Duration `toml:"put_limit"` // of the PUT stage
+	Limits   Ceilings        `toml:"limits"`
+}
+
+// Ceilings bound every job on this endpoint. Zero does not bound.
+type Ceilings struct {
+	Run       config.Duration `toml:"run"`
+	Stdout    config.Size     `toml:"stdout"`
+	Stderr    config.Size     `toml:"stderr"`
+	Memory    config.Size     `toml:"memory"`
+	Processes int64           `toml:"processes"`
+	CPU       config.Duration `toml:"cpu"`
+	Nice      int64           `toml:"nice"` // at least
+}
+
+// DefaultSettings returns what holds without a file.
+func DefaultSettings() *Settings {
+	return &Settings{GetLimit: config.Duration(5 * time.Minute), PutLimit: config.Duration(5 * time.Minute)}
+}
+
+// Settings reads webjob.toml; a missing file means the defaults.
+func (s *State) Settings() (*Settings, error) {
+	settings := DefaultSettings()
+	err := config.Read(s.path(settingsFile), settings)
+	if webjob.KindOf(err) == webjob.NotFound {
+		return settings, nil
+	}
+	return settings, err
+}
+
+// Check implements [config.Checker].
+func (s *Settings) Check() error {
+	if s.PutURL != "" {
+		if err := trust.CheckServerURL(s.PutURL); err != nil {
+			return &config.KeyError{Key: "put_url", Err: err}
+		}
+	}
+	for _, err := range []error{
+		s.GetLimit.Within("get_limit", time.Millisecond, 30*24*time.Hour),
+		s.PutLimit.Within("put_limit", time.Millisecond, 30*24*time.Hour),
+		s.Limits.Run.Within("limits.run", 0, webjob.MaxRunTime),
+		s.Limits.Stdout.Within("limits.stdout", 0, webjob.MaxStreamBytes),
+		s.Limits.Stderr.Within("limits.stderr", 0, webjob.MaxStreamBytes),
+		s.Limits.Memory.Within("limits.memory", 0, 1<<50),
+		s.Limits.CPU.Within("limits.cpu", 0, 365*24*time.Hour),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	if n := s.Limits.Processes; n < 0 || n > 1_000_000 {
+		return config.Keyf("limits.processes", "%d is out of range; it must be 0 to 1000000", n)
+	}
+	if n := s.Limits.Nice; n < 0 || n > 19 {
+		return config.Keyf("limits.nice", "%d is out of range; it must be 0 to 19", n)
+	}
+	return nil
+}
+
+func (c Ceilings) limits() webjob.Limits {
+	return webjob.Limits{
+		RunMS: time.Duration(c.Run).Milliseconds(), StdoutBytes: int64(c.Stdout), StderrBytes: int64(c.Stderr),
+		MemoryBytes: int64(c.Memory), Processes: c.Processes, CPUSeconds: int64(time.Duration(c.CPU) / time.Second), Nice: c.Nice,
+	}
+}

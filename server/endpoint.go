@@ -1,0 +1,99 @@
+package server
+
+import (
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"webjob.dev/webjob"
+	"webjob.dev/webjob/wire"
+)
+
+// EndpointHandler serves clients.
+func (s *Server) EndpointHandler() http.Handler {
+	rt := s.routes("endpoint")
+	rt.handle("POST "+wire.PathEnroll, s.handleEnroll)
+	rt.handle("GET "+wire.PathJobs+"{name}", s.forClient(s.handleJob))
+	rt.handle("GET "+wire.PathBlobs+"{digest}", s.forClient(s.handlePayload))
+	rt.handle("POST "+wire.PathResults, s.forClient(s.handleResult))
+	return rt.mux
+}
+
+// forClient lets enrolled clients in and nobody else. It asks the store each
+// time, so a revocation holds from the next request on, on open connections too.
+func (s *Server) forClient(h func(http.ResponseWriter, *http.Request, webjob.Client) error) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		identity, key, err := authenticate(r, webjob.RoleClient)
+		if err != nil {
+			return err
+		}
+		client, err := s.store.Client(r.Context(), identity.Name)
+		switch {
+		case webjob.KindOf(err) == webjob.NotFound:
+			return webjob.Errorf(webjob.Refused, "client %s is not enrolled here; enrol it again", identity.Name)
+		case err != nil:
+			return err
+		case client.Revoked():
+			return webjob.Errorf(webjob.Refused, "client %s is revoked; ask its operator, then enrol it again", client.ID)
+		case client.Key != key:
+			return webjob.Errorf(webjob.Refused, "client %s was enrolled again with another key; this certificate no longer counts", client.ID)
+		}
+		s.sightings.add(client.ID, time.Now())
+		return h(w, r, client)
+	}
+}
+
+func (s *Server) handleEnroll(w http.ResponseWriter, r *http.Request) error {
+	var request wire.EnrollRequest
+	if err := readJSON(r, &request); err != nil {
+		return err
+	}
+	response, err := s.Enroll(r.Context(), request)
+	if err != nil {
+		return err
+	}
+	note(r, slog.String("client", response.ID))
+	return writeJSON(w, http.StatusCreated, response)
+}
+
+func (s *Server) handleJob(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
+	response, err := s.Job(r.Context(), client, r.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	note(r, slog.String("job", response.Name), slog.Int64("version", response.Version))
+	return writeJSON(w, http.StatusOK, response)
+}
+
+func (s *Server) handlePayload(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
+	content, size, err := s.Payload(r.Context(), client, r.PathValue("digest"))
+	if err != nil {
+		return err
+	}
+	s.metrics.payloadBytes.Add(float64(size))
+	return sendContent(w, r, content)
+}
+
+func (s *Server) handleResult(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
+	select {
+	case s.uploads <- struct{}{}:
+		defer func() { <-s.uploads }()
+	default:
+		return webjob.Errorf(webjob.Unavailable, "the server is receiving %d results already; keep yours and try again", maxUploads)
+	}
+	recordLength, err := strconv.ParseInt(r.Header.Get(wire.HeaderRecordLength), 10, 64)
+	if err != nil {
+		return webjob.Errorf(webjob.Invalid, "header %s is %.40q; it must be the number of bytes of the record", wire.HeaderRecordLength, r.Header.Get(wire.HeaderRecordLength))
+	}
+	response, err := s.Receive(r.Context(), client, recordLength, r.ContentLength, r.Body)
+	if err != nil {
+		return err
+	}
+	note(r, slog.String("run", response.Run), slog.Bool("known", response.Known))
+	status := http.StatusCreated
+	if response.Known {
+		status = http.StatusOK
+	}
+	return writeJSON(w, status, response)
+}

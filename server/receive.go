@@ -1,0 +1,129 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+
+	"webjob.dev/webjob"
+	"webjob.dev/webjob/wire"
+)
+
+// Receive stores a result and acknowledges it. The body is the record, of
+// recordLength bytes, and its parts one after another, bodyLength bytes in all.
+// It returns nil only when everything is durable. The same result again is
+// acknowledged again; another one of the same run is Conflict.
+func (s *Server) Receive(ctx context.Context, client webjob.Client, recordLength, bodyLength int64, body io.Reader) (wire.ResultResponse, error) {
+	exact, record, err := s.readRecord(client, recordLength, bodyLength, body)
+	if err != nil {
+		return wire.ResultResponse{}, err
+	}
+	received := now()
+	result := webjob.NewResult(record, exact, received)
+	if result.Bytes != bodyLength-recordLength {
+		return wire.ResultResponse{}, webjob.Errorf(webjob.Invalid,
+			"the parts of run %s have %d bytes, the record says %d", record.Run, bodyLength-recordLength, result.Bytes)
+	}
+	response := wire.ResultResponse{Run: record.Run, Record: webjob.DigestOf(exact), Received: received}
+	if known, err := s.isKnown(ctx, result); err != nil || known {
+		response.Known = known
+		return response, err
+	}
+	var blobs []webjob.Stream
+	for _, part := range record.Parts {
+		switch {
+		case !part.Inline():
+			if err := s.blobs.Put(ctx, part.Digest, part.Size, io.LimitReader(body, part.Size)); err != nil {
+				return wire.ResultResponse{}, err
+			}
+			blobs = append(blobs, part)
+		case part.Size > 0:
+			if result.Inline, err = appendPart(result.Inline, part, body); err != nil {
+				return wire.ResultResponse{}, err
+			}
+		}
+	}
+	added, err := s.store.AddResult(ctx, result, blobs)
+	if err != nil {
+		return wire.ResultResponse{}, err
+	}
+	s.metrics.received(record.Outcome, bodyLength, added)
+	response.Known = !added
+	return response, nil
+}
+
+func (s *Server) readRecord(client webjob.Client, recordLength, bodyLength int64, body io.Reader) ([]byte, *webjob.Record, error) {
+	switch limit := int64(s.settings.Endpoint.MaxResult); {
+	case bodyLength < 0:
+		return nil, nil, webjob.Errorf(webjob.Invalid, "the result has no Content-Length; send one")
+	case bodyLength > limit:
+		return nil, nil, webjob.Errorf(webjob.TooLarge, "the result has %d bytes; this server takes at most %d (endpoint.max_result)", bodyLength, limit)
+	case recordLength > webjob.MaxRecordBytes:
+		return nil, nil, webjob.Errorf(webjob.TooLarge, "the record has %d bytes; at most %d", recordLength, webjob.MaxRecordBytes)
+	case recordLength < 1 || recordLength > bodyLength:
+		return nil, nil, webjob.Errorf(webjob.Invalid, "%s is %d; it must be 1 to Content-Length (%d)", wire.HeaderRecordLength, recordLength, bodyLength)
+	}
+	exact := make([]byte, recordLength)
+	if _, err := io.ReadFull(body, exact); err != nil {
+		return nil, nil, webjob.Errorf(webjob.Invalid, "the body ended inside the record: %w", err)
+	}
+	var record webjob.Record
+	if err := json.Unmarshal(exact, &record); err != nil {
+		return nil, nil, webjob.Errorf(webjob.Invalid, "the record is not readable: %w", err)
+	}
+	if err := record.Check(); err != nil {
+		return nil, nil, err
+	}
+	if record.Client != client.ID {
+		return nil, nil, webjob.Errorf(webjob.Refused, "the record is of client %s and the certificate of %s; a client sends only its own results", record.Client, client.ID)
+	}
+	return exact, &record, nil
+}
+
+// isKnown spares a large repeated upload. A small one is told apart when it is
+// added.
+func (s *Server) isKnown(ctx context.Context, r webjob.Result) (bool, error) {
+	if r.Bytes <= 2*webjob.InlinePartBytes {
+		return false, nil
+	}
+	known, err := s.store.Result(ctx, r.Run)
+	if webjob.KindOf(err) == webjob.NotFound {
+		return false, nil
+	}
+	return err == nil && known.Client == r.Client && bytes.Equal(known.Record, r.Record), err
+}
+
+func appendPart(inline []byte, part webjob.Stream, body io.Reader) ([]byte, error) {
+	start := len(inline)
+	inline = append(inline, make([]byte, part.Size)...)
+	if n, err := io.ReadFull(body, inline[start:]); err != nil {
+		return nil, webjob.Errorf(webjob.Invalid, "part %s ended after %d of %d bytes: %w", part.Name, n, part.Size, err)
+	}
+	if got := webjob.DigestOf(inline[start:]); got != part.Digest {
+		return nil, webjob.Errorf(webjob.Invalid, "part %s said to be %s is %s", part.Name, part.Digest, got)
+	}
+	return inline, nil
+}
+
+// OpenPart opens one part of a result.
+func (s *Server) OpenPart(ctx context.Context, run, name string) (io.ReadSeekCloser, error) {
+	result, err := s.store.Result(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	var record webjob.Record
+	if err := json.Unmarshal(result.Record, &record); err != nil {
+		return nil, err
+	}
+	part, found := record.Part(name)
+	if !found {
+		return nil, webjob.Errorf(webjob.NotFound, "run %s has no part %.40q", run, name)
+	}
+	if !part.Inline() {
+		content, _, err := s.blobs.Open(ctx, part.Digest)
+		return content, err
+	}
+	content, err := record.InlinePart(name, result.Inline)
+	return inMemory{bytes.NewReader(content)}, err
+}

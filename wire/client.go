@@ -1,0 +1,168 @@
+package wire
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"webjob.dev/webjob"
+)
+
+// Client sends requests of this contract to one server over one TLS
+// configuration. Every error it returns has a kind: Unavailable when the server
+// could not be reached or is busy, Refused when one side did not accept the
+// other's certificate, else what the server answered.
+type Client struct {
+	base string
+	http *http.Client
+}
+
+// Bounds of a connection. The whole of a request is bounded by its context.
+const (
+	dialTimeout     = 15 * time.Second
+	headerTimeout   = 2 * time.Minute // until an answer starts; a server may wait for its disk
+	continueTimeout = 5 * time.Second
+)
+
+// NewClient returns a client for the server at base, such as https://host:8443.
+func NewClient(base string, config *tls.Config) *Client {
+	return &Client{base: base, http: &http.Client{
+		Transport: &http.Transport{
+			Proxy:                  http.ProxyFromEnvironment,
+			DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
+			TLSClientConfig:        config,
+			TLSHandshakeTimeout:    dialTimeout,
+			ResponseHeaderTimeout:  headerTimeout,
+			ExpectContinueTimeout:  continueTimeout,
+			IdleConnTimeout:        time.Minute,
+			MaxIdleConnsPerHost:    64,
+			MaxResponseHeaderBytes: 64 << 10,
+			DisableCompression:     true,
+		},
+		// No address but the one that was named: a redirect is an error.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// Base returns the server's address.
+func (c *Client) Base() string { return c.base }
+
+// Close closes idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Send sends a request and returns an answer with a status below 300; the caller
+// closes its body. A length of -1 means that body is nil.
+func (c *Client) Send(ctx context.Context, method, path string, header http.Header, body io.Reader, length int64) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return nil, webjob.Errorf(webjob.Invalid, "%w", err)
+	}
+	if body != nil {
+		request.ContentLength = length
+	}
+	if header != nil {
+		request.Header = header
+	}
+	request.Header.Set("User-Agent", "webjob/"+webjob.Version())
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	if response.StatusCode >= 300 {
+		err := ReadProblem(response)
+		return nil, errors.Join(err, response.Body.Close())
+	}
+	return response, nil
+}
+
+// Call sends in as JSON, unless it is nil, and reads the answer into out, unless
+// that is nil.
+func (c *Client) Call(ctx context.Context, method, path string, query url.Values, in, out any) error {
+	var body io.Reader
+	length := int64(-1)
+	header := http.Header{}
+	if in != nil {
+		encoded, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body, length = bytes.NewReader(encoded), int64(len(encoded))
+		header.Set("Content-Type", ContentTypeJSON)
+	}
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	response, err := c.Send(ctx, method, path, header, body, length)
+	if err != nil {
+		return err
+	}
+	answer, err := io.ReadAll(io.LimitReader(response.Body, MaxResponseJSON+1))
+	if err := errors.Join(err, response.Body.Close()); err != nil {
+		return c.explain(err)
+	}
+	if len(answer) > MaxResponseJSON {
+		return webjob.Errorf(webjob.TooLarge, "the answer of %s has more than %d bytes", c.base, MaxResponseJSON)
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(answer, out); err != nil {
+		return webjob.Errorf(webjob.Invalid, "the answer of %s is not the expected JSON: %w; is it a WebJob server?", c.base, err)
+	}
+	return nil
+}
+
+// explain turns an error of the connection into one line with a kind.
+func (c *Client) explain(err error) error {
+	var (
+		hostname  x509.HostnameError
+		unknown   x509.UnknownAuthorityError
+		invalid   x509.CertificateInvalidError
+		verifying *tls.CertificateVerificationError
+		alert     tls.AlertError
+		record    tls.RecordHeaderError
+		timeout   net.Error
+		urlError  *url.Error
+	)
+	if errors.As(err, &urlError) {
+		err = urlError.Err
+	}
+	switch {
+	case webjob.KindOf(err) != webjob.Internal:
+		return err // ours already, such as the check of a token's fingerprint
+	case errors.As(err, &hostname):
+		return webjob.Errorf(webjob.Refused, "%s is not who it should be: its certificate is for %s; check the address", c.base, certificateNames(hostname.Certificate))
+	case errors.As(err, &unknown):
+		return webjob.Errorf(webjob.Refused, "%s is not who it should be: its certificate is by another CA than the one pinned at enrolment", c.base)
+	case errors.As(err, &invalid), errors.As(err, &verifying):
+		return webjob.Errorf(webjob.Refused, "%s is not who it should be: %w", c.base, err)
+	case errors.As(err, &alert):
+		return webjob.Errorf(webjob.Refused, "%s did not accept this certificate or TLS version: %w", c.base, err)
+	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		return webjob.Errorf(webjob.Invalid, "%s does not speak TLS: %w; check the port", c.base, err)
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return webjob.Errorf(webjob.Unavailable, "%s did not answer in time: %w", c.base, err)
+	default:
+		return webjob.Errorf(webjob.Unavailable, "%s cannot be reached: %w", c.base, err)
+	}
+}
+
+func certificateNames(certificate *x509.Certificate) string {
+	names := append([]string{}, certificate.DNSNames...)
+	for _, ip := range certificate.IPAddresses {
+		names = append(names, ip.String())
+	}
+	if len(names) == 0 {
+		return "no host at all"
+	}
+	return printable(strings.Join(names, ", "))
+}
