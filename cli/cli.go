@@ -66,9 +66,10 @@ func RunStatus(err error) int {
 // usageError marks errors of the command line.
 type usageError struct{ error }
 
-// Run executes the root command and returns the program's exit status. SIGINT and
-// SIGTERM end the command's context; a second one ends the program.
-func Run(root *cobra.Command, args []string) int {
+// Run executes the root command and returns the program's exit status, usageStatus
+// for a wrong command line. SIGINT and SIGTERM end the command's context; a second
+// one ends the program.
+func Run(root *cobra.Command, args []string, usageStatus int) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // from here on signals act as if never caught
@@ -88,7 +89,7 @@ func Run(root *cobra.Command, args []string) int {
 	printError(root, err)
 	var usage usageError
 	if errors.As(err, &usage) {
-		return StatusUsage
+		return usageStatus
 	}
 	return StatusFailed
 }
@@ -121,7 +122,7 @@ func prepare(root *cobra.Command) {
 			}
 		}
 		if c.HasSubCommands() && c.Run == nil && c.RunE == nil {
-			c.Args = nil
+			c.Args = cobra.ArbitraryArgs
 			c.RunE = func(c *cobra.Command, args []string) error {
 				if len(args) == 0 {
 					return c.Help()

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -8,8 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	"context"
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/trust"
@@ -79,9 +78,10 @@ func (l Layout) settings(dir string) (*Settings, error) {
 	}
 	if len(l.Names) > 0 {
 		_, port, err := net.SplitHostPort(l.Endpoint)
-		if err == nil {
-			s.URL = "https://" + net.JoinHostPort(l.Names[0], port)
+		if err != nil {
+			return nil, webjob.Errorf(webjob.Invalid, "%.80q is not an address to listen on; write HOST:PORT, or :PORT for every interface", l.Endpoint)
 		}
+		s.URL = "https://" + net.JoinHostPort(l.Names[0], port)
 	}
 	if err := s.Check(); err != nil {
 		return nil, webjob.Errorf(webjob.Invalid, "%w", err)

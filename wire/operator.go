@@ -175,9 +175,7 @@ func EncodePage(p webjob.Page) url.Values {
 	if p.After != "" {
 		q.Set("after", p.After)
 	}
-	if p.Limit != 0 {
-		q.Set("limit", strconv.Itoa(p.Limit))
-	}
+	q.Set("limit", strconv.Itoa(p.Limit))
 	return q
 }
 

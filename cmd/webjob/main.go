@@ -24,5 +24,5 @@ func main() {
 	cli.AddFormatFlag(root)
 	state := root.PersistentFlags().String("state", endpoint.DefaultDir(), "state folder; nothing is written elsewhere")
 	root.AddCommand(enrollCommand(state), runCommand(state), spoolCommand(state))
-	os.Exit(cli.Run(root, os.Args[1:]))
+	os.Exit(cli.Run(root, os.Args[1:], cli.StatusConfig))
 }

@@ -27,7 +27,7 @@ func main() {
 	open := func() (*operator.Home, error) { return operator.OpenHome(*home) }
 	root.AddCommand(loginCommand(open), keyCommand(open), trustCommand(open), tokenCommand(open),
 		jobCommand(open), clientCommand(open), resultCommand(open))
-	os.Exit(cli.Run(root, os.Args[1:]))
+	os.Exit(cli.Run(root, os.Args[1:], cli.StatusUsage))
 }
 
 // openHome opens the operator's folder.

@@ -18,5 +18,5 @@ func main() {
 	}
 	cli.AddFormatFlag(root)
 	root.AddCommand(initCommand(), serveCommand(), checkCommand())
-	os.Exit(cli.Run(root, os.Args[1:]))
+	os.Exit(cli.Run(root, os.Args[1:], cli.StatusUsage))
 }

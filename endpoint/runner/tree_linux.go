@@ -3,6 +3,7 @@ package runner
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"strconv"
@@ -91,12 +92,15 @@ func (t *tree) reap(spec *Spec, stdio []*os.File, plan limitPlan, started chan<-
 		}
 		t.add(&usage)
 		if pid == t.pid {
-			t.exited <- t.exitOf(status, spec.Limits)
+			t.exited <- t.exitOf(status, &usage, spec.Limits)
 		}
 	}
 }
 
 func (t *tree) startProcess(spec *Spec, stdio []*os.File, plan limitPlan) (*os.Process, error) {
+	// What our caller left open is not the job's business. Kernels before 5.11 cannot
+	// do this at once; there the job sees those files.
+	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	program, arguments := plan.command("/proc/self/exe", spec)
 	attributes := &os.ProcAttr{
 		Dir: spec.Dir, Env: spec.Env, Files: append(append([]*os.File{}, stdio...), spec.Inherit...),
@@ -109,13 +113,15 @@ func (t *tree) startProcess(spec *Spec, stdio []*os.File, plan limitPlan) (*os.P
 	return os.StartProcess(program, arguments, attributes)
 }
 
-func (t *tree) exitOf(status syscall.WaitStatus, limits webjob.Limits) exit {
+func (t *tree) exitOf(status syscall.WaitStatus, usage *syscall.Rusage, limits webjob.Limits) exit {
 	if status.Exited() {
 		return exit{status: status.ExitStatus()}
 	}
 	e := exit{signal: unix.SignalName(status.Signal())}
+	// Programs that ignore SIGXCPU, as Go's do, get SIGKILL a second later.
+	spent := (usage.Utime.Nano() + usage.Stime.Nano()) / int64(time.Second)
 	switch {
-	case status.Signal() == syscall.SIGXCPU && limits.CPUSeconds > 0:
+	case limits.CPUSeconds > 0 && (status.Signal() == syscall.SIGXCPU || status.Signal() == syscall.SIGKILL && spent >= limits.CPUSeconds):
 		e.exceeded = fmt.Sprintf("the CPU limit of %d s", limits.CPUSeconds)
 	case status.Signal() == syscall.SIGKILL && t.group.outOfMemory():
 		e.exceeded = fmt.Sprintf("the memory limit of %d bytes", limits.MemoryBytes)

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -41,6 +42,14 @@ var _ webjob.Store = (*Store)(nil)
 // Open opens or creates the file and brings its tables up to date. A file made by
 // a newer program is refused.
 func Open(ctx context.Context, file string) (*Store, error) {
+	// SQLite would make the file readable for others; its journals copy the mode.
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, webjob.Errorf(webjob.Invalid, "metadata: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
 	write, err := open(file, "immediate", 1)
 	if err != nil {
 		return nil, err

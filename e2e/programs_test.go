@@ -1,0 +1,141 @@
+package e2e
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// bin is the folder with the programs under test.
+var bin string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "webjob-e2e-*")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		if err := build(dir); err != nil {
+			fmt.Fprintln(os.Stderr, "build the programs:", err)
+			return 1
+		}
+		bin = dir
+		return m.Run()
+	}())
+}
+
+// build builds the real programs, with the race detector when the tests have it.
+func build(dir string) error {
+	args := []string{"build", "-o", dir}
+	if raceEnabled {
+		args = append(args, "-race")
+	}
+	c := exec.Command("go", append(args, "webjob.dev/webjob/cmd/...", "./testdata/cmd/...")...)
+	c.Stdout, c.Stderr = os.Stderr, os.Stderr
+	return c.Run()
+}
+
+// environment is what the programs get: nothing of the caller's own WebJob.
+func environment(work string) []string {
+	return []string{
+		"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"),
+		"HOME=" + work, "TMPDIR=" + work, "GORACE=halt_on_error=1",
+		"WEBJOB_HOME=" + filepath.Join(work, "operator"),
+		"WEBJOB_STATE=" + filepath.Join(work, "state"),
+	}
+}
+
+// freePorts returns addresses on loopback that were free a moment ago.
+func freePorts(n int) ([]string, error) {
+	var addresses []string
+	var open []net.Listener
+	defer func() {
+		for _, l := range open {
+			_ = l.Close()
+		}
+	}()
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		open = append(open, l)
+		addresses = append(addresses, l.Addr().String())
+	}
+	return addresses, nil
+}
+
+// daemon is a running webjobd.
+type daemon struct {
+	command *exec.Cmd
+	log     *os.File
+	exited  chan struct{}
+	err     error
+}
+
+// startDaemon starts webjobd and returns when it says that it is ready.
+func startDaemon(dir, work string) (*daemon, error) {
+	log, err := os.OpenFile(dir+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	c := exec.Command(filepath.Join(bin, "webjobd"), "serve", "--dir", dir)
+	c.Env = environment(work)
+	pipe, err := c.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Start(); err != nil {
+		return nil, err
+	}
+	d := &daemon{command: c, log: log, exited: make(chan struct{})}
+	ready := make(chan struct{})
+	go func() {
+		defer close(d.exited)
+		tee := bufio.NewReader(io.TeeReader(pipe, log))
+		var once sync.Once
+		for {
+			line, err := tee.ReadString('\n')
+			if strings.Contains(line, "msg=ready") {
+				once.Do(func() { close(ready) })
+			}
+			if err != nil {
+				break
+			}
+		}
+		d.err = errors.Join(c.Wait(), log.Close())
+	}()
+	select {
+	case <-ready:
+		return d, nil
+	case <-d.exited:
+		text, _ := os.ReadFile(dir + ".log")
+		return nil, fmt.Errorf("webjobd did not start: %w\n%s", d.err, text)
+	case <-time.After(time.Minute):
+		return nil, errors.Join(errors.New("webjobd is not ready after a minute"), d.stop(syscall.SIGKILL))
+	}
+}
+
+// stop sends the signal and waits for the end.
+func (d *daemon) stop(s syscall.Signal) error {
+	if err := d.command.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	<-d.exited
+	if s == syscall.SIGKILL {
+		return nil
+	}
+	return d.err
+}
