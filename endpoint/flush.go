@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"webjob.dev/webjob"
@@ -49,7 +50,7 @@ func flush(ctx context.Context, s *State, sp *spool.Spool) Flushed {
 			flushed.Kept[status.Run] = webjob.Errorf(webjob.Invalid, "%s", status.Error)
 			continue
 		}
-		if err := servers.send(ctx, sp, status, &flushed); err != nil {
+		if err := servers.send(ctx, sp, status.Run, &flushed); err != nil {
 			flushed.Kept[status.Run] = err
 		}
 	}
@@ -63,29 +64,33 @@ type servers struct {
 	failed  map[string]error // servers that did not answer
 }
 
-func (v *servers) send(ctx context.Context, sp *spool.Spool, status spool.Status, flushed *Flushed) error {
-	if err := v.failed[status.PutURL]; err != nil {
-		return err
-	}
-	c, err := v.client(status.PutURL)
-	if err != nil {
-		return err
-	}
-	entry, err := sp.Lock(status.Run)
+func (v *servers) send(ctx context.Context, sp *spool.Spool, run string, flushed *Flushed) error {
+	entry, err := sp.Lock(run)
 	if err != nil || entry == nil {
 		return err // nil: another process has it, or it is gone
 	}
+	record, err := sp.Record(run)
+	if err != nil {
+		return errors.Join(err, entry.Unlock())
+	}
+	c, err := v.client(record.PutURL)
+	if err != nil {
+		return errors.Join(err, entry.Unlock())
+	}
 	if err := upload.Send(ctx, c, entry); err != nil {
 		if webjob.KindOf(err) == webjob.Unavailable {
-			v.failed[status.PutURL] = err
+			v.failed[record.PutURL] = err
 		}
 		return err
 	}
-	flushed.Sent = append(flushed.Sent, status.Run)
+	flushed.Sent = append(flushed.Sent, run)
 	return nil
 }
 
 func (v *servers) client(address string) (*wire.Client, error) {
+	if err := v.failed[address]; err != nil {
+		return nil, err
+	}
 	if c := v.clients[address]; c != nil {
 		return c, nil
 	}

@@ -16,10 +16,6 @@ import (
 	"webjob.dev/webjob"
 )
 
-// beginTime is far more than a process needs between making a run's folder and
-// writing what it begins with.
-const beginTime = time.Minute
-
 // Entry is one run in the spool, locked by this process.
 type Entry struct {
 	spool *Spool
@@ -35,13 +31,10 @@ func (s *Spool) Begin(begun *webjob.Record) (e *Entry, stdout, stderr *os.File, 
 		return nil, nil, nil, err
 	}
 	dir := s.path(begun.Run)
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	if e, err = s.makeEntry(begun.Run); err != nil {
 		return nil, nil, nil, spoolError(err)
 	}
-	e = &Entry{spool: s, run: begun.Run, lock: flock.New(s.path(begun.Run, lockFile))}
-	if err = e.lock.Lock(); err == nil {
-		err = e.writeJSON(beginFile, begun)
-	}
+	err = e.writeJSON(beginFile, begun)
 	if err == nil {
 		err = os.WriteFile(s.path(begun.Run, reserveFile), make([]byte, reserveBytes), 0o600)
 	}
@@ -60,6 +53,27 @@ func (s *Spool) Begin(begun *webjob.Record) (e *Entry, stdout, stderr *os.File, 
 		return nil, nil, nil, errors.Join(spoolError(err), e.Unlock(), os.RemoveAll(dir))
 	}
 	return e, stdout, stderr, nil
+}
+
+// makeEntry makes a run's folder and locks it. Before it is locked another process
+// may take it for one that was given up, and remove it; then it is made again.
+func (s *Spool) makeEntry(run string) (*Entry, error) {
+	for {
+		if err := os.Mkdir(s.path(run), 0o700); err != nil {
+			return nil, err
+		}
+		e := &Entry{spool: s, run: run, lock: flock.New(s.path(run, lockFile))}
+		err := e.lock.Lock()
+		if err == nil && s.has(run, lockFile) {
+			return e, nil
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, errors.Join(err, os.RemoveAll(s.path(run)))
+		}
+		if err := e.Unlock(); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // Lock takes a run that no live process works on. It returns nil, nil when the run
@@ -82,18 +96,15 @@ func (s *Spool) Lock(run string) (*Entry, error) {
 	if !locked {
 		return nil, nil
 	}
-	info, err := os.Stat(s.path(run))
-	if errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(s.path(run)); errors.Is(err, fs.ErrNotExist) {
 		return nil, e.Unlock() // acknowledged by the process that had it
 	}
-	if _, err := os.Stat(s.path(run, beginFile)); errors.Is(err, fs.ErrNotExist) {
-		// It is about to begin, or was killed before it began: nothing ran.
-		if info != nil && time.Since(info.ModTime()) > beginTime {
-			return nil, e.Remove()
-		}
-		return nil, e.Unlock()
+	if !s.has(run, beginFile) && !s.has(run, recordFile) {
+		// Its process was killed before it began, and nothing ran; or it is about to
+		// begin, and will make its folder again.
+		return nil, e.Remove()
 	}
-	if _, err := os.Stat(s.path(run, recordFile)); errors.Is(err, fs.ErrNotExist) {
+	if !s.has(run, recordFile) {
 		if err := e.completeInterrupted(); err != nil {
 			return nil, errors.Join(err, e.Unlock())
 		}

@@ -103,9 +103,13 @@ func (s *Spool) status(run string) Status {
 	record, _, err := s.readRecord(run, recordFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		status.State = Interrupted
-		if record, _, err = s.readRecord(run, beginFile); err == nil && s.isLocked(run) {
+		if s.isLocked(run) {
 			status.State = Running
 		}
+		record, _, err = s.readRecord(run, beginFile)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return status // it is about to begin, or was killed before it began
 	}
 	if err != nil {
 		status.State, status.Error = Damaged, err.Error()
@@ -123,7 +127,7 @@ func (s *Spool) status(run string) Status {
 
 // isLocked looks without leaving a lock file where there was none.
 func (s *Spool) isLocked(run string) bool {
-	if _, err := os.Stat(s.path(run, lockFile)); err != nil {
+	if !s.has(run, lockFile) {
 		return false
 	}
 	lock := flock.New(s.path(run, lockFile))
@@ -143,6 +147,12 @@ func (s *Spool) Alive(run string) bool {
 		return false
 	}
 	return s.isLocked(run)
+}
+
+// has reports whether a file of a run is there.
+func (s *Spool) has(run, file string) bool {
+	_, err := os.Stat(s.path(run, file))
+	return err == nil
 }
 
 // Record returns the record of a run as far as it is known: the final one, else
