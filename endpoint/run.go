@@ -58,7 +58,7 @@ func Run(ctx context.Context, s *State, settings *Settings, request Request) (*R
 	}
 	c := get.Connect()
 	defer c.Close()
-	r := &run{state: s, settings: settings, spool: sp, get: get, client: c, record: newRecord(get, put, request)}
+	r := &run{state: s, settings: settings, spool: sp, get: get, client: c, record: newRecord(put, request)}
 	entry, err := r.getAndRun(ctx)
 	if err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func (s *State) putEnrolment(settings *Settings, get *Enrolment) (*Enrolment, er
 	return put, err
 }
 
-func newRecord(get, put *Enrolment, request Request) *webjob.Record {
+func newRecord(put *Enrolment, request Request) *webjob.Record {
 	host, _ := os.Hostname() // a host without a name is still a host
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -232,7 +232,7 @@ func (r *run) note(err error) error {
 // Other errors are returned: nothing of the server's answer was to be judged.
 func (r *run) refuse(start time.Time, err error) (*spool.Entry, error) {
 	r.record.Times.Get.DurationMS = milliseconds(start)
-	if r.note(err); r.refused == nil {
+	if err := r.note(err); r.refused == nil {
 		return nil, err
 	}
 	entry, stdout, stderr, beginErr := r.spool.Begin(r.record)

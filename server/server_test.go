@@ -129,7 +129,7 @@ func (w *world) put(config *tls.Config, recordLength int64, body []byte) (int, s
 	return response.StatusCode, string(text)
 }
 
-func record(client string, out string) *webjob.Record {
+func record(client, out string) *webjob.Record {
 	return &webjob.Record{
 		Format: webjob.RecordFormat, Run: "run-1", Client: client, Job: "job", Version: 1, Outcome: webjob.Succeeded,
 		Limits: webjob.DefaultLimits(), Parts: []webjob.Stream{

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -40,7 +41,7 @@ be sent changes the status only with --require-put, to 123.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if dash := c.ArgsLenAtDash(); dash != 1 && (dash != -1 || len(args) != 1) {
-				return &cli.ExitError{Status: cli.StatusConfig, Err: fmt.Errorf("name one job, then -- and its arguments: webjob run JOB -- ARG...")}
+				return &cli.ExitError{Status: cli.StatusConfig, Err: errors.New("name one job, then -- and its arguments, as in webjob run JOB -- ARG")}
 			}
 			flags.getSet, flags.putSet = c.Flags().Changed("get-limit"), c.Flags().Changed("put-limit")
 			return runJob(c, flags, endpoint.Request{Job: args[0], Arguments: args[1:]})

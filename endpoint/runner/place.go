@@ -29,7 +29,7 @@ type Placed struct {
 func Place(dir string, p webjob.Payload, interpreter []string, fill func(io.Writer) error) (*Placed, error) {
 	placed, err := placeInMemory(p, fill)
 	if placed == nil && err == nil {
-		placed, err = placeInFile(dir, p, interpreter, fill)
+		placed, err = placeInFile(dir, interpreter, fill)
 	}
 	if err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func Place(dir string, p webjob.Payload, interpreter []string, fill func(io.Writ
 }
 
 // placeInFile writes a new file that only its owner may read and run.
-func placeInFile(dir string, p webjob.Payload, interpreter []string, fill func(io.Writer) error) (*Placed, error) {
+func placeInFile(dir string, interpreter []string, fill func(io.Writer) error) (*Placed, error) {
 	name := filepath.Join(dir, payloadName(interpreter))
 	// O_EXCL fails on anything that is there already, a symbolic link included.
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o500)

@@ -20,23 +20,33 @@ func placeInMemory(p webjob.Payload, fill func(io.Writer) error) (*Placed, error
 	if p.Size > maxInMemory {
 		return nil, nil
 	}
-	if _, err := os.Stat("/proc/self/fd"); err != nil {
+	writable := anonymousFile()
+	if writable == nil {
 		return nil, nil
 	}
-	fd, err := unix.MemfdCreate("webjob", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_EXEC)
-	if errors.Is(err, unix.EINVAL) { // a kernel before 6.3 knows no MFD_EXEC
-		fd, err = unix.MemfdCreate("webjob", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
-	}
-	if err != nil {
-		return nil, nil
-	}
-	writable := os.NewFile(uintptr(fd), "payload")
 	readable, err := sealed(writable, fill)
 	if err := errors.Join(err, writable.Close()); err != nil {
 		return nil, err
 	}
 	// The job gets it as descriptor 3, after standard input, output and error.
 	return &Placed{Path: "/proc/self/fd/3", Inherit: []*os.File{readable}, InMemory: true, file: readable}, nil
+}
+
+// anonymousFile returns a file in memory that a program can be run from, or nil
+// where /proc is missing, the kernel is too old, or an administrator forbade it
+// (vm.memfd_noexec).
+func anonymousFile() *os.File {
+	if _, err := os.Stat("/proc/self/fd"); err != nil {
+		return nil
+	}
+	fd, err := unix.MemfdCreate("webjob", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_EXEC)
+	if errors.Is(err, unix.EINVAL) { // a kernel before 6.3 knows no MFD_EXEC
+		fd, err = unix.MemfdCreate("webjob", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	}
+	if err != nil {
+		return nil
+	}
+	return os.NewFile(uintptr(fd), "payload")
 }
 
 func sealed(f *os.File, fill func(io.Writer) error) (*os.File, error) {

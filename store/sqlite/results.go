@@ -128,16 +128,16 @@ func (s *Store) BlobDigests(ctx context.Context, visit func(webjob.Digest, int64
 	if err != nil {
 		return backendError(err)
 	}
+	defer func() { _ = rows.Close() }() // its errors are those of Err
 	for rows.Next() {
 		var d webjob.Digest
 		var size int64
-		err := rows.Scan(&d, &size)
-		if err == nil {
-			err = visit(d, size)
+		if err := rows.Scan(&d, &size); err != nil {
+			return backendError(err)
 		}
-		if err != nil {
-			return errors.Join(err, rows.Close())
+		if err := visit(d, size); err != nil {
+			return err
 		}
 	}
-	return backendError(errors.Join(rows.Err(), rows.Close()))
+	return backendError(rows.Err())
 }

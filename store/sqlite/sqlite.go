@@ -175,13 +175,14 @@ func all[T any](ctx context.Context, db *sql.DB, scan func(scanner) (T, error), 
 	if err != nil {
 		return nil, backendError(err)
 	}
+	defer func() { _ = rows.Close() }() // its errors are those of Err
 	var items []T
 	for rows.Next() {
 		item, err := scan(rows)
 		if err != nil {
-			return nil, errors.Join(backendError(err), rows.Close())
+			return nil, backendError(err)
 		}
 		items = append(items, item)
 	}
-	return items, backendError(errors.Join(rows.Err(), rows.Close()))
+	return items, backendError(rows.Err())
 }

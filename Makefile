@@ -1,0 +1,54 @@
+# Everything a person runs by hand. Each target installs what it needs.
+
+SHELL := /bin/bash
+GO ?= go
+TOOLS := $(CURDIR)/.tools
+GOLANGCI_LINT := $(TOOLS)/golangci-lint-v2.15.0
+
+.PHONY: build demo test lint fmt cross kill fuzz bench bench-p1 bench-p2 clean
+
+build: ## the three programs, in bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/...
+
+demo: build ## a server, three clients and four jobs, on this machine
+	@bash scripts/setup.sh pgrep
+	@bash demo/demo.sh
+
+test: ## every test, with the race detector
+	@bash scripts/setup.sh gcc curl pgrep unshare
+	$(GO) test -race -timeout 15m ./...
+
+lint: $(GOLANGCI_LINT) ## vet, linters and formatting
+	$(GO) mod verify >/dev/null
+	$(GOLANGCI_LINT) run ./...
+
+fmt: $(GOLANGCI_LINT)
+	$(GOLANGCI_LINT) fmt ./...
+
+$(GOLANGCI_LINT):
+	GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+	mv $(TOOLS)/golangci-lint $@
+
+cross: ## the endpoint program for every platform
+	@bash scripts/cross.sh
+
+N ?= 1000
+kill: ## kill N processes at random points: make kill N=1000
+	$(GO) test ./e2e -count=1 -timeout 2h -run TestKill -v -args -kills $(N)
+
+FUZZTIME ?= 10m
+fuzz: ## every fuzz test for FUZZTIME
+	@bash scripts/fuzz.sh $(FUZZTIME)
+
+bench: bench-p1 bench-p2 ## the figures of docs/performance.md
+
+bench-p1: build ## get and put pairs, beside Apache CGI and bare net/http
+	@bash scripts/setup.sh apache2 wrk
+	@bash bench/p1.sh
+
+bench-p2: build ## one cold run, beside curl and sh
+	@bash scripts/setup.sh curl gcc
+	@bash bench/p2.sh
+
+clean:
+	rm -rf bin .tools bench/out
