@@ -42,13 +42,13 @@ fuzz: ## every fuzz test for FUZZTIME
 
 bench: bench-p1 bench-p2 ## the figures of docs/performance.md
 
-bench-p1: build ## get and put pairs, beside Apache CGI and bare net/http
-	@bash scripts/setup.sh apache2 wrk
-	@bash bench/p1.sh
+bench-p1: build ## get and put pairs, beside bare net/http and, with CGI=SCRIPT, a CGI server
+	@$(if $(CGI),bash scripts/setup.sh apache2 wrk)
+	@$(GO) run ./bench p1 $(if $(CGI),-cgi $(CGI))
 
 bench-p2: build ## one cold run, beside curl and sh
-	@bash scripts/setup.sh curl gcc
-	@bash bench/p2.sh
+	@bash scripts/setup.sh curl
+	@$(GO) run ./bench p2
 
 clean:
 	rm -rf bin .tools bench/out

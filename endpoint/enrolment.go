@@ -188,7 +188,10 @@ func (e *Enrolment) load(identity []byte) error {
 }
 
 // Connect returns a client for the server.
-func (e *Enrolment) Connect() *wire.Client { return wire.NewClient(e.URL, e.config.Clone()) }
+func (e *Enrolment) Connect() *wire.Client { return wire.NewClient(e.URL, e.TLS()) }
+
+// TLS returns the configuration that Connect uses.
+func (e *Enrolment) TLS() *tls.Config { return e.config.Clone() }
 
 // Root returns the pinned trust root.
 func (e *Enrolment) Root() *trust.Root { return e.root }
