@@ -42,16 +42,22 @@ func (p Platform) specificity(target Platform) int {
 	return 0
 }
 
-// PayloadFor returns the payload that fits the target platform most closely.
-// The error is Refused and names the platforms that there are.
-func (m *Manifest) PayloadFor(target Platform) (Payload, error) {
-	best, bestFit := Payload{}, 0
-	for _, p := range m.Payloads {
+// ChoosePayload returns the payload that fits the target platform most closely.
+func ChoosePayload(payloads []Payload, target Platform) (best Payload, found bool) {
+	bestFit := 0
+	for _, p := range payloads {
 		if fit := p.Platform.specificity(target); fit > bestFit {
 			best, bestFit = p, fit
 		}
 	}
-	if bestFit == 0 {
+	return best, bestFit > 0
+}
+
+// PayloadFor returns the payload that fits the target platform most closely.
+// The error is Refused and names the platforms that there are.
+func (m *Manifest) PayloadFor(target Platform) (Payload, error) {
+	best, found := ChoosePayload(m.Payloads, target)
+	if !found {
 		var have []string
 		for _, p := range m.Payloads {
 			have = append(have, string(p.Platform))

@@ -85,6 +85,7 @@ type JobVersion struct {
 	PublishedBy string    `json:"published_by"` // operator
 	Expires     time.Time `json:"expires"`
 	WithdrawnAt time.Time `json:"withdrawn_at,omitzero"`
+	Payloads    []Payload `json:"payloads,omitempty"`
 	Envelope    []byte    `json:"-"` // the exact signed envelope
 }
 

@@ -54,14 +54,15 @@ type Operators interface {
 type Jobs interface {
 	// Publish adds a version. A version not above every earlier one of the name,
 	// withdrawn ones included, is Conflict.
-	Publish(ctx context.Context, v JobVersion, payloads []Payload) error
+	Publish(ctx context.Context, v JobVersion) error
 	// LatestVersion returns the highest version of the name, 0 when there is none.
 	LatestVersion(ctx context.Context, name string) (int64, error)
-	// FindJob returns the highest version, not withdrawn, of the first scope that has one.
+	// FindJob returns the highest version, not withdrawn, of the first scope that has
+	// one, with its payloads.
 	FindJob(ctx context.Context, name string, scopes []Scope) (JobVersion, error)
 	JobVersion(ctx context.Context, name string, version int64) (JobVersion, error)
 	// ListJobs returns all versions by name, then version, ascending, when name is
-	// "", else those of the name; Page.After is "name@version".
+	// "", else those of the name, without payloads; Page.After is "name@version".
 	ListJobs(ctx context.Context, name string, p Page) ([]JobVersion, error)
 	// Withdraw marks one version, or all when version is 0. It is idempotent.
 	Withdraw(ctx context.Context, name string, version int64, at time.Time) error

@@ -114,7 +114,7 @@ func ourPair(ctx context.Context, e *endpoint.Enrolment) (func() error, func()) 
 	c := e.Connect()
 	who := fetch.Requester{ID: e.ID, Labels: e.Labels, Root: e.Root()}
 	return func() error {
-		m, err := fetch.Manifest(ctx, c, who, "probe", time.Now())
+		m, err := fetch.Job(ctx, c, who, "probe", time.Now())
 		if err != nil {
 			return err
 		}
@@ -122,7 +122,7 @@ func ourPair(ctx context.Context, e *endpoint.Enrolment) (func() error, func()) 
 		if err != nil {
 			return err
 		}
-		if err := fetch.Payload(ctx, c, payload, io.Discard); err != nil {
+		if err := m.Payload(ctx, payload, io.Discard); err != nil {
 			return err
 		}
 		exact, body, err := newResult(e.ID, m.Digest, payload.Digest)
@@ -148,7 +148,7 @@ func newResult(client string, manifest, payload webjob.Digest) (int, []byte, err
 	status := 0
 	record := webjob.Record{
 		Format: webjob.RecordFormat, Run: uuid.Must(uuid.NewV7()).String(), Client: client, Job: "probe", Version: 1,
-		Manifest: manifest, Payload: payload, Host: "bench", Platform: webjob.ThisPlatform, Webjob: webjob.Version(),
+		Manifest: manifest, Payload: payload, Host: "bench", Platform: webjob.ThisPlatform, Webjob: "bench",
 		Outcome: webjob.Succeeded, ExitStatus: &status, PutURL: "https://localhost:8443",
 		Times:  webjob.Times{Get: webjob.Phase{Start: now, DurationMS: 5}, Run: webjob.Phase{Start: now, DurationMS: 5}, Put: webjob.Phase{Start: now}},
 		Limits: webjob.DefaultLimits(), Enforced: []string{"tree: cgroup and subreaper"},

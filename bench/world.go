@@ -1,18 +1,17 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/endpoint"
@@ -140,37 +139,28 @@ func (w *world) publish(ctx context.Context, name, script string) error {
 	return err
 }
 
-// launch starts a program and waits until its stderr says the word. What it says
-// afterwards goes to a file, as a service's log would.
+// launch starts a program whose log goes to a file, as a service's would, and waits
+// until the log holds the word.
 func (w *world) launch(word, program string, args ...string) error {
-	c := exec.Command(program, args...) //nolint:noctx // it outlives every request and is ended by close
-	pipe, err := c.StderrPipe()
+	file := filepath.Join(w.dir, filepath.Base(program)+".log")
+	log, err := os.Create(file)
 	if err != nil {
 		return err
 	}
-	if err := c.Start(); err != nil {
+	c := exec.Command(program, args...) //nolint:noctx // it outlives every request and is ended by close
+	c.Stderr = log
+	if err := errors.Join(c.Start(), log.Close()); err != nil {
 		return err
 	}
 	w.programs = append(w.programs, c)
-	r := bufio.NewReader(pipe)
-	for {
-		line, err := r.ReadString('\n')
-		if strings.Contains(line, word) {
-			break
+	for range 500 {
+		text, err := os.ReadFile(file)
+		if err != nil || strings.Contains(string(text), word) {
+			return err
 		}
-		if err != nil {
-			return fmt.Errorf("%s did not start: %s", program, line)
-		}
+		time.Sleep(20 * time.Millisecond)
 	}
-	log, err := os.Create(filepath.Join(w.dir, filepath.Base(program)+".log"))
-	if err != nil {
-		return err
-	}
-	go func() {
-		_, _ = io.Copy(log, r) // until the program ends
-		_ = log.Close()
-	}()
-	return nil
+	return fmt.Errorf("%s did not start; see %s", program, file)
 }
 
 // close ends both programs, by their own process ids, and removes the folder.

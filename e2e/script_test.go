@@ -154,16 +154,25 @@ func cmdSQL(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: sql DIR STATEMENT")
 	}
-	db := openMetadata(ts, args[0])
-	defer func() { ts.Check(db.Close()) }()
-	_, err := db.Exec(args[1])
-	ts.Check(err)
+	behindItsBack(ts, args[0], func(db *sql.DB) {
+		_, err := db.Exec(args[1])
+		ts.Check(err)
+	})
 }
 
-func openMetadata(ts *testscript.TestScript, dir string) *sql.DB {
-	db, err := sql.Open("sqlite", "file:"+ts.MkAbs(filepath.Join(dir, "metadata.db"))+"?_pragma=busy_timeout(10000)")
+// behindItsBack opens the metadata of a server while it is stopped.
+func behindItsBack(ts *testscript.TestScript, dir string, change func(*sql.DB)) {
+	_, running := daemonsOf(ts)[dir]
+	if running {
+		cmdHalt(ts, false, []string{dir})
+	}
+	db, err := sql.Open("sqlite", "file:"+ts.MkAbs(filepath.Join(dir, "metadata.db")))
 	ts.Check(err)
-	return db
+	change(db)
+	ts.Check(db.Close())
+	if running {
+		cmdServe(ts, false, []string{dir})
+	}
 }
 
 // cmdForge edits the signed manifest of a job inside its envelope and leaves the
@@ -172,8 +181,10 @@ func cmdForge(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 4 {
 		ts.Fatalf("usage: forge DIR JOB OLD NEW")
 	}
-	db := openMetadata(ts, args[0])
-	defer func() { ts.Check(db.Close()) }()
+	behindItsBack(ts, args[0], func(db *sql.DB) { forge(ts, db, args) })
+}
+
+func forge(ts *testscript.TestScript, db *sql.DB, args []string) {
 	var encoded []byte
 	ts.Check(db.QueryRow(`SELECT envelope FROM jobs WHERE name = ? ORDER BY version DESC`, args[1]).Scan(&encoded))
 	var envelope map[string]any

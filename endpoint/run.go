@@ -112,11 +112,12 @@ func (r *run) getAndRun(ctx context.Context) (*spool.Entry, error) {
 	getCtx, cancel := context.WithTimeout(ctx, time.Duration(r.settings.GetLimit))
 	defer cancel()
 	who := fetch.Requester{ID: r.get.ID, Labels: r.get.Labels, Root: r.get.Root()}
-	m, err := fetch.Manifest(getCtx, r.client, who, r.record.Job, time.Now())
+	offer, err := fetch.Job(getCtx, r.client, who, r.record.Job, time.Now())
 	if err != nil {
 		return r.refuse(start, err)
 	}
-	payload, err := r.accept(m)
+	defer func() { _ = offer.Close() }() // only read, and at its end already
+	payload, err := r.accept(offer.SignedManifest)
 	if err != nil {
 		return r.refuse(start, &fetch.VerificationError{Err: err})
 	}
@@ -128,7 +129,7 @@ func (r *run) getAndRun(ctx context.Context) (*spool.Entry, error) {
 		runner.NewCapture(webjob.Stdout, stdout, r.record.Limits.StdoutBytes),
 		runner.NewCapture(webjob.Stderr, stderr, r.record.Limits.StderrBytes),
 	}
-	err = r.placeAndRun(ctx, getCtx, start, m, payload, streams)
+	err = r.placeAndRun(ctx, getCtx, start, offer, payload, streams)
 	if closeErr := errors.Join(stdout.Close(), stderr.Close()); closeErr != nil {
 		r.record.Errors = append(r.record.Errors, closeErr.Error())
 	}
@@ -158,7 +159,7 @@ func (r *run) accept(m *trust.SignedManifest) (webjob.Payload, error) {
 }
 
 // placeAndRun gets the payload, places it and runs it.
-func (r *run) placeAndRun(ctx, getCtx context.Context, start time.Time, m *trust.SignedManifest, payload webjob.Payload, streams []*runner.Capture) error {
+func (r *run) placeAndRun(ctx, getCtx context.Context, start time.Time, offer *fetch.Offer, payload webjob.Payload, streams []*runner.Capture) error {
 	dir, err := r.state.makeWork(r.record.Run)
 	if err != nil {
 		return err
@@ -169,8 +170,8 @@ func (r *run) placeAndRun(ctx, getCtx context.Context, start time.Time, m *trust
 		}
 	}()
 	fetched := false
-	placed, err := runner.Place(dir, payload, m.Interpreter, func(w io.Writer) error {
-		err := fetch.Payload(getCtx, r.client, payload, w)
+	placed, err := runner.Place(dir, payload, offer.Interpreter, func(w io.Writer) error {
+		err := offer.Payload(getCtx, payload, w)
 		fetched = err == nil
 		return err
 	})
@@ -181,13 +182,13 @@ func (r *run) placeAndRun(ctx, getCtx context.Context, start time.Time, m *trust
 	if err != nil {
 		return r.note(err)
 	}
-	program, argv, err := commandLine(m, placed, r.record.Arguments)
+	program, argv, err := commandLine(offer.SignedManifest, placed, r.record.Arguments)
 	if err == nil {
 		var report runner.Report
 		report, err = runner.Run(ctx, runner.Spec{
 			Run: r.record.Run, Program: program, Arguments: argv, Inherit: placed.Inherit,
 			Env: r.environment(dir), Dir: filepath.Join(dir, "home"), Stdout: streams[0], Stderr: streams[1],
-			Limits: r.record.Limits, Leftovers: m.Leftovers,
+			Limits: r.record.Limits, Leftovers: offer.Leftovers,
 		})
 		r.take(report)
 	}

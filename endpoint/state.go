@@ -8,6 +8,7 @@ import (
 	"runtime"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/endpoint/runner"
 	"webjob.dev/webjob/endpoint/spool"
 )
 
@@ -105,6 +106,7 @@ func (s *State) sweepWork(sp *spool.Spool) error {
 	}
 	for _, entry := range entries {
 		if !sp.Alive(entry.Name()) {
+			runner.Sweep(entry.Name())
 			err = errors.Join(err, os.RemoveAll(s.path(workFolder, entry.Name())))
 		}
 	}

@@ -9,16 +9,27 @@ import (
 )
 
 // Job returns the version of a job that the client gets: its own, else its
-// groups', else the common one.
-func (s *Server) Job(ctx context.Context, client webjob.Client, name string) (wire.JobResponse, error) {
+// groups', else the common one. The payload for the platform comes along when it
+// is small; otherwise payload is nil.
+func (s *Server) Job(ctx context.Context, client webjob.Client, name string, platform webjob.Platform) (v webjob.JobVersion, payload io.ReadCloser, size int64, err error) {
 	if err := webjob.CheckJobName(name); err != nil {
-		return wire.JobResponse{}, err
+		return v, nil, 0, err
 	}
-	v, err := s.store.FindJob(ctx, name, webjob.ScopesFor(client.ID, client.Labels))
+	if platform != "" {
+		if err := platform.Check(); err != nil {
+			return v, nil, 0, err
+		}
+	}
+	v, err = s.store.FindJob(ctx, name, webjob.ScopesFor(client.ID, client.Labels))
 	if err != nil {
-		return wire.JobResponse{}, err
+		return v, nil, 0, err
 	}
-	return wire.JobResponse{Name: v.Name, Version: v.Version, Manifest: v.Manifest, Envelope: v.Envelope}, nil
+	chosen, found := webjob.ChoosePayload(v.Payloads, platform)
+	if !found || chosen.Size > wire.InlinePayloadBytes {
+		return v, nil, 0, nil
+	}
+	payload, size, err = s.blobs.Open(ctx, chosen.Digest)
+	return v, payload, size, err
 }
 
 // Payload opens a payload of a job that the client may get. A payload of other

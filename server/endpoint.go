@@ -1,6 +1,7 @@
 package server
 
 import (
+	"io"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -58,13 +59,42 @@ func (s *Server) handleEnroll(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) handleJob(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
-	response, err := s.Job(r.Context(), client, r.PathValue("name"))
+	platform := webjob.Platform(r.URL.Query().Get("platform"))
+	v, payload, size, err := s.Job(r.Context(), client, r.PathValue("name"), platform)
 	if err != nil {
 		return err
 	}
-	note(r, slog.String("job", response.Name), slog.Int64("version", response.Version))
-	return writeJSON(w, http.StatusOK, response)
+	note(r, slog.String("job", v.Name), slog.Int64("version", v.Version))
+	header := w.Header()
+	header.Set("Content-Type", wire.ContentTypeJob)
+	header.Set(wire.HeaderEnvelopeLength, strconv.Itoa(len(v.Envelope)))
+	header.Set("Content-Length", strconv.FormatInt(int64(len(v.Envelope))+size, 10))
+	_, err = w.Write(v.Envelope)
+	if payload == nil {
+		return nil // a client that left needs no answer
+	}
+	if err == nil {
+		s.copyPayload(w, payload)
+	}
+	s.metrics.payloadBytes.Add(float64(size))
+	return payload.Close()
 }
+
+// copyPayload sends a payload in few large writes, with a buffer that is used again:
+// at thousands of requests a second new ones would keep the garbage collector busy.
+func (s *Server) copyPayload(w io.Writer, payload io.Reader) {
+	buffer, ok := s.buffers.Get().(*[]byte)
+	if !ok {
+		fresh := make([]byte, copyBytes)
+		buffer = &fresh
+	}
+	// A client that left needs no answer.
+	_, _ = io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{payload}, *buffer)
+	s.buffers.Put(buffer)
+}
+
+// copyBytes is the size of one write of a payload: few records, little memory.
+const copyBytes = 64 << 10
 
 func (s *Server) handlePayload(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
 	content, size, err := s.Payload(r.Context(), client, r.PathValue("digest"))

@@ -81,10 +81,6 @@ func (s *Server) certify(request wire.EnrollRequest, role webjob.Role) (wire.Enr
 	if err != nil {
 		return wire.EnrollResponse{}, "", err
 	}
-	key, err := trust.KeyDigest(public)
-	if err != nil {
-		return wire.EnrollResponse{}, "", err
-	}
 	certificate, err := s.authority.IssueIdentity(trust.Identity{Role: role, Name: request.ID}, public, now())
 	if err != nil {
 		return wire.EnrollResponse{}, "", err
@@ -93,7 +89,7 @@ func (s *Server) certify(request wire.EnrollRequest, role webjob.Role) (wire.Enr
 		ID:          request.ID,
 		Certificate: string(trust.CertificatePEM(certificate)),
 		Authority:   string(trust.CertificatePEM(s.authority.Certificate)),
-	}, key, nil
+	}, trust.KeyDigest(certificate), nil
 }
 
 // NewToken registers a one-time token of which the caller keeps the secret.

@@ -105,8 +105,7 @@ func authenticate(r *http.Request, role webjob.Role) (trust.Identity, webjob.Dig
 	if identity.Role != role {
 		return identity, "", webjob.Errorf(webjob.Refused, "the certificate is for a %s; this address is for a %s", identity.Role, role)
 	}
-	key, err := trust.KeyDigest(certificate.PublicKey)
-	return identity, key, err
+	return identity, trust.KeyDigest(certificate), nil
 }
 
 // answer counts what is sent and ends an answer that does not move.

@@ -54,9 +54,9 @@ func (s *Server) Publish(ctx context.Context, envelope []byte, operator string) 
 	}
 	v := webjob.JobVersion{
 		Name: m.Name, Version: m.Version, Scope: m.Scope, Description: m.Description, Manifest: m.Digest,
-		PublishedAt: at, PublishedBy: operator, Expires: m.Expires, Envelope: envelope,
+		PublishedAt: at, PublishedBy: operator, Expires: m.Expires, Payloads: m.Payloads, Envelope: envelope,
 	}
-	return v, s.store.Publish(ctx, v, m.Payloads)
+	return v, s.store.Publish(ctx, v)
 }
 
 func (s *Server) checkPayload(ctx context.Context, p webjob.Payload) error {

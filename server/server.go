@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +24,7 @@ type Server struct {
 	sightings *sightings
 	uploads   chan struct{} // one place for each result being received
 	draining  atomic.Bool
+	buffers   sync.Pool // *[]byte of copyBytes
 }
 
 // maxUploads bounds the results received at the same time. Each holds its record

@@ -39,14 +39,11 @@ func Identify(certificate *x509.Certificate) (Identity, error) {
 	return id, nil
 }
 
-// KeyDigest returns the digest of a public key (PKIX DER), by which the server
-// tells a re-enrolled client from the earlier holder of its name.
-func KeyDigest(key crypto.PublicKey) (webjob.Digest, error) {
-	der, err := x509.MarshalPKIXPublicKey(key)
-	if err != nil {
-		return "", webjob.Errorf(webjob.Invalid, "public key cannot be encoded: %w", err)
-	}
-	return webjob.DigestOf(der), nil
+// KeyDigest returns the digest of a certificate's public key (PKIX DER, as it stands
+// in the certificate), by which the server tells a re-enrolled client from the
+// earlier holder of its name.
+func KeyDigest(certificate *x509.Certificate) webjob.Digest {
+	return webjob.DigestOf(certificate.RawSubjectPublicKeyInfo)
 }
 
 // CertificateRequest returns a PKCS #10 request (DER) by which the holder of key

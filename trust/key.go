@@ -41,6 +41,7 @@ var pssOptions = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: 
 type PublicKey struct {
 	key crypto.PublicKey
 	der []byte // PKIX
+	id  string // SHA-256 of der in hexadecimal
 }
 
 // NewPublicKey accepts the public keys that KeyType lists.
@@ -62,7 +63,8 @@ func NewPublicKey(key crypto.PublicKey) (*PublicKey, error) {
 	if err != nil {
 		return nil, webjob.Errorf(webjob.Invalid, "public key cannot be encoded: %w", err)
 	}
-	return &PublicKey{key: key, der: der}, nil
+	sum := sha256.Sum256(der)
+	return &PublicKey{key: key, der: der, id: hex.EncodeToString(sum[:])}, nil
 }
 
 // ParsePublicKey reads PKIX DER.
@@ -75,10 +77,7 @@ func ParsePublicKey(der []byte) (*PublicKey, error) {
 }
 
 // ID returns the SHA-256 of the PKIX DER in hexadecimal.
-func (p *PublicKey) ID() string {
-	sum := sha256.Sum256(p.der)
-	return hex.EncodeToString(sum[:])
-}
+func (p *PublicKey) ID() string { return p.id }
 
 // DER returns the PKIX encoding.
 func (p *PublicKey) DER() []byte { return p.der }

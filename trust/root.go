@@ -17,9 +17,10 @@ const maxRootKeys = 64
 // Root is a trust root: the keys that sign jobs and how many of them must sign.
 // A client pins one at enrolment.
 type Root struct {
-	Format    string    `json:"format"` // RootFormat
-	Threshold int       `json:"threshold"`
-	Keys      []RootKey `json:"keys"` // by name, ascending
+	Format    string       `json:"format"` // RootFormat
+	Threshold int          `json:"threshold"`
+	Keys      []RootKey    `json:"keys"` // by name, ascending
+	parsed    []*PublicKey // of Keys, once they were checked
 }
 
 // RootKey is one signing key. The name is for people; only the key counts.
@@ -35,7 +36,8 @@ func NewRoot(threshold int, keys map[string]*PublicKey) (*Root, error) {
 		root.Keys = append(root.Keys, RootKey{Name: name, Public: base64.StdEncoding.EncodeToString(key.DER())})
 	}
 	slices.SortFunc(root.Keys, func(a, b RootKey) int { return strings.Compare(a.Name, b.Name) })
-	_, err := root.publicKeys()
+	var err error
+	root.parsed, err = root.checkKeys()
 	return root, err
 }
 
@@ -48,7 +50,8 @@ func ParseRoot(data []byte) (*Root, error) {
 	if err := decodeCanonical("trust root", data, &root); err != nil {
 		return nil, err
 	}
-	_, err := root.publicKeys()
+	var err error
+	root.parsed, err = root.checkKeys()
 	return &root, err
 }
 
@@ -65,8 +68,17 @@ func (r *Root) Digest() (webjob.Digest, error) {
 	return webjob.DigestOf(data), nil
 }
 
-// publicKeys checks the root and returns its keys, in order.
+// publicKeys returns the keys in order. A root that was not made by this package's
+// functions is checked first.
 func (r *Root) publicKeys() ([]*PublicKey, error) {
+	if r.parsed != nil {
+		return r.parsed, nil
+	}
+	return r.checkKeys()
+}
+
+// checkKeys checks the root and returns its keys, in order.
+func (r *Root) checkKeys() ([]*PublicKey, error) {
 	if r.Format != RootFormat {
 		return nil, webjob.Errorf(webjob.Invalid, "trust root format %.40q is unknown; this version reads %q", r.Format, RootFormat)
 	}

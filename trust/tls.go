@@ -15,6 +15,10 @@ func ServerTLS(authority *x509.Certificate, certificate func() (*tls.Certificate
 	pool.AddCert(authority)
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
+		// Whole records from the start: payloads are read to their end before they are
+		// used, so a first small record would only cost.
+		DynamicRecordSizingDisabled: true,
+
 		ClientAuth: tls.VerifyClientCertIfGiven,
 		ClientCAs:  pool,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {

@@ -22,8 +22,9 @@ import (
 // could not be reached or is busy, Refused when one side did not accept the
 // other's certificate, else what the server answered.
 type Client struct {
-	base string
-	http *http.Client
+	base  string
+	agent string
+	http  *http.Client
 }
 
 // Bounds of a connection. The whole of a request is bounded by its context.
@@ -35,7 +36,7 @@ const (
 
 // NewClient returns a client for the server at base, such as https://host:8443.
 func NewClient(base string, config *tls.Config) *Client {
-	return &Client{base: base, http: &http.Client{
+	return &Client{base: base, agent: "webjob/" + webjob.Version(), http: &http.Client{
 		Transport: &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
 			DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
@@ -72,7 +73,7 @@ func (c *Client) Send(ctx context.Context, method, path string, header http.Head
 	if header != nil {
 		request.Header = header
 	}
-	request.Header.Set("User-Agent", "webjob/"+webjob.Version())
+	request.Header.Set("User-Agent", c.agent)
 	response, err := c.http.Do(request)
 	if err != nil {
 		return nil, c.explain(err)

@@ -26,10 +26,18 @@ const (
 	// HeaderRecordLength is the number of bytes of the record at the start of a
 	// result's body; the parts follow in the record's order with the record's sizes.
 	HeaderRecordLength = "Webjob-Record-Length"
-	// HeaderPayloadFor names the job whose payload a blob is asked for as. It is for
-	// the log only.
-	HeaderPayloadFor = "Webjob-Job"
+	// HeaderEnvelopeLength is the number of bytes of the envelope at the start of a
+	// job's body; what follows is the payload for the platform that was asked for.
+	HeaderEnvelopeLength = "Webjob-Envelope-Length"
 )
+
+// InlinePayloadBytes is the size up to which a payload comes along with its
+// envelope, so that a typical job costs one request. Larger ones are blobs, which
+// can be resumed.
+const InlinePayloadBytes = 1 << 20
+
+// ContentTypeJob is the media type of a job's body.
+const ContentTypeJob = "application/vnd.webjob.job.v1"
 
 // ContentTypeResult is the media type of a result's body.
 const ContentTypeResult = "application/vnd.webjob.result.v1"
@@ -54,19 +62,13 @@ type EnrollResponse struct {
 	TrustRoot []byte `json:"trust_root,omitempty"`
 }
 
-// JobPath returns the path of a job by name.
-func JobPath(name string) string { return PathJobs + url.PathEscape(name) }
+// JobPath returns the path of a job by name, with the payload for the platform.
+func JobPath(name string, platform webjob.Platform) string {
+	return PathJobs + url.PathEscape(name) + "?platform=" + url.QueryEscape(string(platform))
+}
 
 // BlobPath returns the path of a blob.
 func BlobPath(d webjob.Digest) string { return PathBlobs + string(d) }
-
-// JobResponse is the version of a job that this client gets.
-type JobResponse struct {
-	Name     string        `json:"name"`
-	Version  int64         `json:"version"`
-	Manifest webjob.Digest `json:"manifest"`
-	Envelope []byte        `json:"envelope"` // DSSE, exact bytes
-}
 
 // ResultResponse acknowledges a result: it is durable, and the client may delete
 // its copy.

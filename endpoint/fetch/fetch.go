@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"webjob.dev/webjob"
@@ -34,22 +35,52 @@ func (e *VerificationError) Error() string { return e.Err.Error() }
 // Unwrap returns the reason.
 func (e *VerificationError) Unwrap() error { return e.Err }
 
-// Manifest gets and verifies the manifest of the version of a job that the server
-// gives this client. An error of verification is a [*VerificationError].
-func Manifest(ctx context.Context, c *wire.Client, who Requester, name string, now time.Time) (*trust.SignedManifest, error) {
+// Offer is what the server gives for a job: the verified manifest and, when it is
+// small, the payload behind it, not looked at yet.
+type Offer struct {
+	*trust.SignedManifest
+	client *wire.Client
+	behind io.ReadCloser // what follows the envelope in the answer
+	length int64         // of it, as the server says
+}
+
+// Job gets and verifies the manifest of the version of a job that the server gives
+// this client. An error of verification is a [*VerificationError]. The caller closes
+// the offer.
+func Job(ctx context.Context, c *wire.Client, who Requester, name string, now time.Time) (*Offer, error) {
 	if err := webjob.CheckJobName(name); err != nil {
 		return nil, err
 	}
-	var response wire.JobResponse
-	if err := c.Call(ctx, http.MethodGet, wire.JobPath(name), nil, nil, &response); err != nil {
+	response, err := c.Send(ctx, http.MethodGet, wire.JobPath(name, webjob.ThisPlatform), nil, nil, -1)
+	if err != nil {
 		return nil, err
 	}
-	m, err := verify(response.Envelope, who, name, now)
-	if err != nil {
-		return nil, &VerificationError{Err: err}
+	envelope, err := readEnvelope(response)
+	if err == nil {
+		var m *trust.SignedManifest
+		if m, err = verify(envelope, who, name, now); err == nil {
+			return &Offer{SignedManifest: m, client: c, behind: response.Body, length: response.ContentLength - int64(len(envelope))}, nil
+		}
+		err = &VerificationError{Err: err}
 	}
-	return m, nil
+	return nil, errors.Join(err, response.Body.Close())
 }
+
+// readEnvelope reads the envelope at the start of an answer.
+func readEnvelope(response *http.Response) ([]byte, error) {
+	length, err := strconv.Atoi(response.Header.Get(wire.HeaderEnvelopeLength))
+	if err != nil || length < 1 || length > trust.MaxEnvelopeBytes {
+		return nil, webjob.Errorf(webjob.Invalid, "the answer has no usable %s; is it a WebJob server?", wire.HeaderEnvelopeLength)
+	}
+	envelope := make([]byte, length)
+	if _, err := io.ReadFull(response.Body, envelope); err != nil {
+		return nil, webjob.Errorf(webjob.Unavailable, "the envelope ended early: %w", err)
+	}
+	return envelope, nil
+}
+
+// Close ends the answer.
+func (o *Offer) Close() error { return o.behind.Close() }
 
 func verify(envelope []byte, who Requester, name string, now time.Time) (*trust.SignedManifest, error) {
 	m, err := who.Root.VerifyManifest(envelope, now)
@@ -66,18 +97,23 @@ func verify(envelope []byte, who Requester, name string, now time.Time) (*trust.
 	return m, nil
 }
 
-// Payload gets the payload and writes it to w. It returns nil when w received
-// exactly the payload's bytes; before that, w must not be used. Other bytes than
-// the manifest's are a [*VerificationError].
-func Payload(ctx context.Context, c *wire.Client, p webjob.Payload, w io.Writer) error {
-	response, err := c.Send(ctx, http.MethodGet, wire.BlobPath(p.Digest), nil, nil, -1)
-	if err != nil {
-		return err
+// Payload writes the payload to w, from behind the envelope when it is there, else
+// with a request of its own. It returns nil when w received exactly the payload's
+// bytes; before that, w must not be used. Other bytes than the manifest's are a
+// [*VerificationError].
+func (o *Offer) Payload(ctx context.Context, p webjob.Payload, w io.Writer) error {
+	body := o.behind
+	if o.length <= 0 {
+		response, err := o.client.Send(ctx, http.MethodGet, wire.BlobPath(p.Digest), nil, nil, -1)
+		if err != nil {
+			return err
+		}
+		body = response.Body
 	}
 	digester := webjob.NewDigester()
 	sink := &sink{w: io.MultiWriter(w, digester)}
-	_, err = io.Copy(sink, io.LimitReader(response.Body, p.Size+1))
-	closeErr := response.Body.Close()
+	_, err := io.Copy(sink, io.LimitReader(body, p.Size+1))
+	closeErr := body.Close()
 	switch {
 	case sink.err != nil:
 		return webjob.Errorf(webjob.Unavailable, "the payload cannot be written: %w", sink.err)

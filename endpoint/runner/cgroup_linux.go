@@ -43,6 +43,17 @@ func newGroup(run string, limits webjob.Limits) *group {
 	return best
 }
 
+// Sweep ends what a killed webjob left of a run: processes in its control group, and
+// the group.
+func Sweep(run string) {
+	for _, parent := range groupParents() {
+		g := &group{path: filepath.Join(parent, "webjob-"+run)}
+		if g.has("cgroup.kill") && g.kill() {
+			_ = g.remove() // another try follows at the next start
+		}
+	}
+}
+
 // groupParents returns our own group's folder and the root's.
 func groupParents() []string {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
@@ -137,20 +148,18 @@ func (g *group) remove() error {
 	if g == nil {
 		return nil
 	}
-	err := g.folder.Close()
+	var err error
+	if g.folder != nil {
+		err = g.folder.Close()
+	}
 	for range 50 { // the kernel empties a group shortly after its last process was reaped
 		removal := os.Remove(g.path)
-		if removal == nil || !errors.Is(removal, unix.EBUSY) || g.populated() {
+		if removal == nil || !errors.Is(removal, unix.EBUSY) {
 			break
 		}
 		time.Sleep(time.Millisecond)
 	}
 	return err
-}
-
-func (g *group) populated() bool {
-	events, err := os.ReadFile(filepath.Join(g.path, "cgroup.events"))
-	return err == nil && strings.Contains(string(events), "populated 1")
 }
 
 // limitPlan says which limit is enforced how.

@@ -85,8 +85,10 @@ func scanClient(row scanner) (webjob.Client, error) {
 
 // Client implements [webjob.Clients].
 func (s *Store) Client(ctx context.Context, id string) (webjob.Client, error) {
-	c, err := scanClient(s.read.QueryRowContext(ctx, `SELECT `+clientColumns+` FROM clients WHERE id = ?`, id))
-	return c, one(err, "client %s is not enrolled here", id)
+	return lookUp(&s.lookups, "client "+id, func() (webjob.Client, error) {
+		c, err := scanClient(s.read.QueryRowContext(ctx, `SELECT `+clientColumns+` FROM clients WHERE id = ?`, id))
+		return c, one(err, "client %s is not enrolled here", id)
+	})
 }
 
 // ListClients implements [webjob.Clients].

@@ -12,7 +12,7 @@ import (
 )
 
 // Publish implements [webjob.Jobs].
-func (s *Store) Publish(ctx context.Context, v webjob.JobVersion, payloads []webjob.Payload) error {
+func (s *Store) Publish(ctx context.Context, v webjob.JobVersion) error {
 	return s.writer.do(ctx, func(ctx context.Context, c *sql.Conn) error {
 		var latest int64
 		if err := c.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM jobs WHERE name = ?`, v.Name).Scan(&latest); err != nil {
@@ -27,7 +27,7 @@ func (s *Store) Publish(ctx context.Context, v webjob.JobVersion, payloads []web
 		if err != nil {
 			return err
 		}
-		for _, p := range payloads {
+		for _, p := range v.Payloads {
 			if _, err := c.ExecContext(ctx, `INSERT INTO payloads (digest, name, version, platform, size) VALUES (?, ?, ?, ?, ?)`,
 				p.Digest, v.Name, v.Version, p.Platform, p.Size); err != nil {
 				return err
@@ -56,14 +56,30 @@ func scanJob(row scanner) (webjob.JobVersion, error) {
 
 // FindJob implements [webjob.Jobs].
 func (s *Store) FindJob(ctx context.Context, name string, scopes []webjob.Scope) (webjob.JobVersion, error) {
+	question := "job " + name
 	for _, scope := range scopes {
-		v, err := scanJob(s.read.QueryRowContext(ctx, `SELECT `+jobColumns+` FROM jobs
-			WHERE name = ? AND scope = ? AND withdrawn_at IS NULL ORDER BY version DESC LIMIT 1`, name, scope))
-		if err = one(err, ""); webjob.KindOf(err) != webjob.NotFound {
+		question += " " + string(scope)
+	}
+	return lookUp(&s.lookups, question, func() (webjob.JobVersion, error) {
+		for _, scope := range scopes {
+			v, err := scanJob(s.read.QueryRowContext(ctx, `SELECT `+jobColumns+` FROM jobs
+				WHERE name = ? AND scope = ? AND withdrawn_at IS NULL ORDER BY version DESC LIMIT 1`, name, scope))
+			if err = one(err, ""); webjob.KindOf(err) == webjob.NotFound {
+				continue
+			}
+			if err == nil {
+				v.Payloads, err = s.payloads(ctx, v)
+			}
 			return v, err
 		}
-	}
-	return webjob.JobVersion{}, webjob.Errorf(webjob.NotFound, "job %s is not published for this client; check the name", name)
+		return webjob.JobVersion{}, webjob.Errorf(webjob.NotFound, "job %s is not published for this client; check the name", name)
+	})
+}
+
+func (s *Store) payloads(ctx context.Context, v webjob.JobVersion) ([]webjob.Payload, error) {
+	return all(ctx, s.read, func(row scanner) (p webjob.Payload, err error) {
+		return p, row.Scan(&p.Platform, &p.Digest, &p.Size)
+	}, `SELECT platform, digest, size FROM payloads WHERE name = ? AND version = ? ORDER BY platform`, v.Name, v.Version)
 }
 
 // JobVersion implements [webjob.Jobs].

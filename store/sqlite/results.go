@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"errors"
 	"strings"
 
 	"webjob.dev/webjob"
@@ -14,22 +13,29 @@ import (
 // can be: more than the changes that can wait at once.
 const sequenceSlack = 2 * maxWaiting
 
+const addResult = `INSERT INTO results
+	(run, client, job, version, outcome, exit_status, started, duration_ms, received, bytes, record, inline)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO NOTHING`
+
 // AddResult implements [webjob.Results].
 func (s *Store) AddResult(ctx context.Context, r webjob.Result, blobs []webjob.Stream) (added bool, err error) {
 	inline := r.Inline
 	if inline == nil {
 		inline = []byte{}
 	}
-	err = s.writer.do(ctx, func(ctx context.Context, c *sql.Conn) error {
-		var sequence int64
-		err := c.QueryRowContext(ctx, `INSERT INTO results
-			(run, client, job, version, outcome, exit_status, started, duration_ms, received, bytes, record, inline)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO NOTHING RETURNING sequence`,
+	apply := func(ctx context.Context, c *sql.Conn) error {
+		inserted, err := s.writer.prepared.addResult.ExecContext(ctx,
 			r.Run, r.Client, r.Job, r.Version, r.Outcome, r.ExitStatus, r.Started.UnixMicro(), r.DurationMS,
-			micros(r.Received), r.Bytes, r.Record, inline).Scan(&sequence)
-		if errors.Is(err, sql.ErrNoRows) {
+			micros(r.Received), r.Bytes, r.Record, inline)
+		if err != nil {
+			return err
+		}
+		if n, err := inserted.RowsAffected(); err != nil {
+			return err
+		} else if n == 0 {
 			return sameResult(ctx, c, r)
 		}
+		sequence, err := inserted.LastInsertId()
 		if err != nil {
 			return err
 		}
@@ -41,7 +47,8 @@ func (s *Store) AddResult(ctx context.Context, r webjob.Result, blobs []webjob.S
 		}
 		added = true
 		return nil
-	})
+	}
+	err = s.writer.wait(ctx, change{apply: apply, resultOnly: true, done: make(chan error, 1)})
 	if err != nil {
 		return false, err // and added may still be written to: the change was not waited for
 	}

@@ -35,6 +35,7 @@ type Store struct {
 	read   *sql.DB
 	write  *sql.DB
 	writer *writer
+	lookups
 }
 
 var _ webjob.Store = (*Store)(nil)
@@ -61,8 +62,8 @@ func Open(ctx context.Context, file string) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
-	s := &Store{read: read, write: write}
-	if s.writer, err = startWriter(ctx, write); err != nil {
+	s := &Store{read: read, write: write, lookups: lookups{answers: map[string]any{}}}
+	if s.writer, err = startWriter(ctx, write, s.forget); err != nil {
 		return nil, errors.Join(err, read.Close(), write.Close())
 	}
 	return s, nil
@@ -71,7 +72,7 @@ func Open(ctx context.Context, file string) (*Store, error) {
 func open(file, lock string, connections int) (*sql.DB, error) {
 	options := url.Values{"_txlock": {lock}, "_pragma": {
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)",
-		"cache_size(-16000)", "temp_store(MEMORY)",
+		"cache_size(-16000)", "temp_store(MEMORY)", "wal_autocheckpoint(4000)",
 	}}
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: file}).EscapedPath()+"?"+options.Encode())
 	if err != nil {

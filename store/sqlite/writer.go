@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"sync"
 
 	"webjob.dev/webjob"
@@ -19,6 +20,8 @@ const (
 // synced the next changes gather; then they share the next transaction.
 type writer struct {
 	conn     *sql.Conn
+	prepared statements
+	forget   func() // what was looked up before
 	changes  chan change
 	stopping chan struct{}
 	stopOnce sync.Once
@@ -28,23 +31,59 @@ type writer struct {
 // change is one caller's statements. They see the changes before them and are
 // undone alone when they fail.
 type change struct {
-	apply func(context.Context, *sql.Conn) error
-	done  chan error
+	apply      func(context.Context, *sql.Conn) error
+	resultOnly bool // nothing that is looked up depends on it
+	done       chan error
 }
 
-func startWriter(ctx context.Context, db *sql.DB) (*writer, error) {
+// statements are those of every transaction, prepared once.
+type statements struct{ begin, commit, savepoint, release, addResult *sql.Stmt }
+
+func startWriter(ctx context.Context, db *sql.DB, forget func()) (*writer, error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return nil, backendError(err)
 	}
+	prepared, err := prepare(ctx, conn)
+	if err != nil {
+		return nil, errors.Join(backendError(err), conn.Close())
+	}
 	w := &writer{
 		conn:     conn,
+		prepared: prepared,
+		forget:   forget,
 		changes:  make(chan change, maxWaiting),
 		stopping: make(chan struct{}),
 		stopped:  make(chan struct{}),
 	}
 	go w.run()
 	return w, nil
+}
+
+func prepare(ctx context.Context, conn *sql.Conn) (s statements, err error) {
+	for _, p := range []struct {
+		statement **sql.Stmt
+		text      string
+	}{
+		{&s.begin, "BEGIN IMMEDIATE"},
+		{&s.commit, "COMMIT"},
+		{&s.savepoint, "SAVEPOINT change"},
+		{&s.release, "RELEASE change"},
+		{&s.addResult, addResult},
+	} {
+		if *p.statement, err = conn.PrepareContext(ctx, p.text); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+// close releases the statements: SQLite keeps a file's journal as long as any is
+// left.
+func (s statements) close() {
+	for _, statement := range []*sql.Stmt{s.begin, s.commit, s.savepoint, s.release, s.addResult} {
+		_ = statement.Close()
+	}
 }
 
 // stop finishes the changes that are waiting and refuses new ones.
@@ -56,7 +95,11 @@ func (w *writer) stop() {
 // do returns nil when the change is durable. When ctx ends first the change may
 // still happen; callers treat that as "unknown" and may repeat it.
 func (w *writer) do(ctx context.Context, apply func(context.Context, *sql.Conn) error) error {
-	c := change{apply: apply, done: make(chan error, 1)}
+	return w.wait(ctx, change{apply: apply, done: make(chan error, 1)})
+}
+
+// wait hands the change over and waits until it is durable or failed.
+func (w *writer) wait(ctx context.Context, c change) error {
 	select {
 	case <-w.stopping:
 		return webjob.Errorf(webjob.Unavailable, "the server is stopping")
@@ -86,7 +129,10 @@ func (w *writer) do(ctx context.Context, apply func(context.Context, *sql.Conn) 
 
 func (w *writer) run() {
 	defer close(w.stopped)
-	defer func() { _ = w.conn.Close() }() // the pool reports errors when it closes
+	defer func() { // the pool reports errors when it closes
+		w.prepared.close()
+		_ = w.conn.Close()
+	}()
 	for {
 		select {
 		case c := <-w.changes:
@@ -108,7 +154,7 @@ func (w *writer) run() {
 // context is the writer's own: one caller that leaves must not undo the others.
 func (w *writer) commit(first change) {
 	ctx := context.Background()
-	if _, err := w.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+	if _, err := w.prepared.begin.ExecContext(ctx); err != nil {
 		first.done <- err
 		return
 	}
@@ -125,9 +171,12 @@ func (w *writer) commit(first change) {
 			applied = append(applied, c)
 		}
 	}
-	if _, err := w.conn.ExecContext(ctx, "COMMIT"); err != nil {
+	if _, err := w.prepared.commit.ExecContext(ctx); err != nil {
 		w.rollback(ctx, applied, err)
 		return
+	}
+	if slices.ContainsFunc(applied, func(c change) bool { return !c.resultOnly }) {
+		w.forget()
 	}
 	for _, c := range applied {
 		c.done <- nil
@@ -150,7 +199,7 @@ func (w *writer) next(size int) (change, bool) {
 // applyOne runs one change in a savepoint. failed is the change's own error,
 // which undid only the change; broken means that the transaction cannot go on.
 func (w *writer) applyOne(ctx context.Context, c change) (failed, broken error) {
-	if _, err := w.conn.ExecContext(ctx, "SAVEPOINT change"); err != nil {
+	if _, err := w.prepared.savepoint.ExecContext(ctx); err != nil {
 		return nil, err
 	}
 	failed = c.apply(ctx, w.conn)
@@ -159,7 +208,7 @@ func (w *writer) applyOne(ctx context.Context, c change) (failed, broken error) 
 			return nil, errors.Join(failed, err)
 		}
 	}
-	if _, err := w.conn.ExecContext(ctx, "RELEASE change"); err != nil {
+	if _, err := w.prepared.release.ExecContext(ctx); err != nil {
 		return nil, errors.Join(failed, err)
 	}
 	return failed, nil

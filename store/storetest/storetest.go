@@ -180,13 +180,14 @@ func version(name string, n int64, scope webjob.Scope) webjob.JobVersion {
 
 func publish(t *testing.T, s webjob.Store, v webjob.JobVersion, payloads ...webjob.Payload) {
 	t.Helper()
-	must(t, s.Publish(t.Context(), v, payloads))
+	v.Payloads = payloads
+	must(t, s.Publish(t.Context(), v))
 }
 
 func versionsGoUp(t *testing.T, s webjob.Store) {
 	publish(t, s, version("j", 2, webjob.ScopeCommon))
-	wantKind(t, s.Publish(t.Context(), version("j", 2, webjob.ScopeCommon), nil), webjob.Conflict)
-	wantKind(t, s.Publish(t.Context(), version("j", 1, webjob.ClientScope("a")), nil), webjob.Conflict)
+	wantKind(t, s.Publish(t.Context(), version("j", 2, webjob.ScopeCommon)), webjob.Conflict)
+	wantKind(t, s.Publish(t.Context(), version("j", 1, webjob.ClientScope("a"))), webjob.Conflict)
 	publish(t, s, version("other", 1, webjob.ScopeCommon))
 	latest, err := s.LatestVersion(t.Context(), "j")
 	must(t, err)
@@ -237,7 +238,7 @@ func withdrawal(t *testing.T, s webjob.Store) {
 	must(t, s.Withdraw(t.Context(), "j", 0, now))
 	_, err = find()
 	wantKind(t, err, webjob.NotFound)
-	wantKind(t, s.Publish(t.Context(), version("j", 3, webjob.ScopeCommon), nil), webjob.Conflict)
+	wantKind(t, s.Publish(t.Context(), version("j", 3, webjob.ScopeCommon)), webjob.Conflict)
 	wantKind(t, s.Withdraw(t.Context(), "j", 9, now), webjob.NotFound)
 	wantKind(t, s.Withdraw(t.Context(), "unknown", 0, now), webjob.NotFound)
 }
@@ -266,6 +267,9 @@ func payloadScopes(t *testing.T, s webjob.Store) {
 	d := webjob.DigestOf([]byte("payload"))
 	p := webjob.Payload{Platform: "any", Digest: d, Size: 7}
 	publish(t, s, version("j", 1, webjob.ClientScope("web1")), p)
+	v, err := s.FindJob(t.Context(), "j", webjob.ScopesFor("web1", nil))
+	must(t, err)
+	wantEqual(t, v.Payloads, []webjob.Payload{p})
 	has := func(id string) bool {
 		ok, err := s.HasPayload(t.Context(), d, webjob.ScopesFor(id, nil))
 		must(t, err)
@@ -423,7 +427,7 @@ func failingAmongOthers(t *testing.T, s webjob.Store) {
 			_, err := s.AddResult(context.Background(), result(fmt.Sprint("r", i), "web1", "j", webjob.Succeeded, now), nil)
 			errs <- err
 		}()
-		go func() { errs <- s.Publish(context.Background(), version("j", 5, webjob.ScopeCommon), nil) }()
+		go func() { errs <- s.Publish(context.Background(), version("j", 5, webjob.ScopeCommon)) }()
 	}
 	var kinds []webjob.Kind
 	for range 2 * each {

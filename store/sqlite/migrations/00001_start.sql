@@ -52,9 +52,10 @@ CREATE TABLE payloads (
     PRIMARY KEY (digest, name, version, platform),
     FOREIGN KEY (name, version) REFERENCES jobs (name, version)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX payloads_by_job ON payloads (name, version);
 
 CREATE TABLE results (
-    sequence    INTEGER PRIMARY KEY AUTOINCREMENT,
+    sequence    INTEGER PRIMARY KEY,
     run         TEXT NOT NULL UNIQUE,
     client      TEXT NOT NULL,
     job         TEXT NOT NULL,
