@@ -1,0 +1,79 @@
+package wire_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"webjob.dev/webjob"
+	"webjob.dev/webjob/wire"
+)
+
+// Every kind of error survives the way over HTTP; what a server says of its inside
+// does not get out.
+func TestProblemsKeepTheirKind(t *testing.T) {
+	for _, kind := range []webjob.Kind{
+		webjob.Invalid, webjob.NotFound, webjob.Conflict, webjob.Unauthorized, webjob.Refused, webjob.TooLarge, webjob.Unavailable, webjob.Internal,
+	} {
+		w := httptest.NewRecorder()
+		wire.WriteProblem(w, fmt.Errorf("doing: %w", webjob.Errorf(kind, "the secret reason")))
+		err := wire.ReadProblem(w.Result())
+		if webjob.KindOf(err) != kind {
+			t.Errorf("%s came back as %s", kind, webjob.KindOf(err))
+		}
+		if told := strings.Contains(err.Error(), "the secret reason"); told == (kind == webjob.Internal) {
+			t.Errorf("%s says %q", kind, err)
+		}
+	}
+}
+
+// Whatever a hostile server answers becomes one bounded, printable line.
+func FuzzProblem(f *testing.F) {
+	f.Add(503, []byte(`{"type":"urn:webjob:problem:unavailable","detail":"busy"}`))
+	f.Add(404, []byte(`<html>`))
+	f.Add(400, []byte("{\"detail\":\"\x1b[31mred\\n\\u202e\"}"))
+	f.Fuzz(func(t *testing.T, status int, body []byte) {
+		if status < 300 || status > 999 {
+			return
+		}
+		err := wire.ReadProblem(&http.Response{StatusCode: status, Status: "Status", Body: io.NopCloser(strings.NewReader(string(body)))})
+		if err == nil || len(err.Error()) > 4096 || strings.ContainsAny(err.Error(), "\n\r\x1b\x00") {
+			t.Fatalf("got %q", err)
+		}
+	})
+}
+
+func TestResultFilterKeepsItsValues(t *testing.T) {
+	want := webjob.ResultFilter{
+		Client: "web1", Job: "j", Outcome: webjob.Failed, Since: time.Unix(1, 500).UTC(), Until: time.Unix(2, 0).UTC(),
+		Page: webjob.Page{After: "17", Limit: 3},
+	}
+	got, err := wire.DecodeResultFilter(wire.EncodeResultFilter(want))
+	if err != nil || got != want {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+}
+
+func FuzzResultFilter(f *testing.F) {
+	f.Add("client=web1&since=2026-01-01T00:00:00Z&limit=5&after=9")
+	f.Add("limit=-1")
+	f.Add("after=9223372036854775808")
+	f.Fuzz(func(t *testing.T, query string) {
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			return
+		}
+		filter, err := wire.DecodeResultFilter(values)
+		if err != nil {
+			return
+		}
+		if again, err := wire.DecodeResultFilter(wire.EncodeResultFilter(filter)); err != nil || !again.Since.Equal(filter.Since) || again.Page != filter.Page {
+			t.Fatalf("%q became %+v, then %+v, %v", query, filter, again, err)
+		}
+	})
+}
