@@ -5,7 +5,7 @@ GO ?= go
 TOOLS := $(CURDIR)/.tools
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-v2.15.0
 
-.PHONY: build demo test lint fmt cross kill fuzz bench bench-p1 bench-p2 clean
+.PHONY: build demo test lint fmt cross man kill fuzz bench bench-p1 bench-p2 clean
 
 build: ## the three programs, in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/...
@@ -31,6 +31,10 @@ $(GOLANGCI_LINT):
 
 cross: ## the endpoint program for every platform
 	@bash scripts/cross.sh
+
+man: ## the manual pages, in man/, from the same source as --help
+	mkdir -p man
+	for program in webjob webjobd webjobctl; do $(GO) run -tags man ./cmd/$$program man man || exit 1; done
 
 N ?= 1000
 kill: ## kill N processes at random points: make kill N=1000

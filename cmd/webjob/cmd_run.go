@@ -49,9 +49,9 @@ be sent changes the status only with --require-put, to 123.`,
 	}
 	c.Flags().BoolVar(&flags.requirePut, "require-put", false, "exit with status 123 when the result could not be sent")
 	c.Flags().StringVar(&flags.putURL, "put-url", "", "server for the result, one that this client is enrolled with")
-	c.Flags().DurationVar(&flags.get, "get-limit", 0, "time limit of GET")
+	c.Flags().DurationVar(&flags.get, "get-limit", 0, "time limit of GET (default from webjob.toml, else 5m)")
 	c.Flags().DurationVar(&flags.run, "run-limit", 0, "time limit of RUN; the job's own holds when it is shorter")
-	c.Flags().DurationVar(&flags.put, "put-limit", 0, "time limit of PUT")
+	c.Flags().DurationVar(&flags.put, "put-limit", 0, "time limit of PUT (default from webjob.toml, else 5m)")
 	return c
 }
 

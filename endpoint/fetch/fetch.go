@@ -104,7 +104,7 @@ func verify(envelope []byte, who Requester, name string, now time.Time) (*trust.
 func (o *Offer) Payload(ctx context.Context, p webjob.Payload, w io.Writer) error {
 	body := o.behind
 	if o.length <= 0 {
-		response, err := o.client.Send(ctx, http.MethodGet, wire.BlobPath(p.Digest), nil, nil, -1)
+		response, err := o.client.Send(ctx, http.MethodGet, wire.BlobPath(p.Digest), nil, nil, -1) //nolint:bodyclose // closed below, as body
 		if err != nil {
 			return err
 		}

@@ -71,7 +71,7 @@ func prepare(ctx context.Context, conn *sql.Conn) (s statements, err error) {
 		{&s.release, "RELEASE change"},
 		{&s.addResult, addResult},
 	} {
-		if *p.statement, err = conn.PrepareContext(ctx, p.text); err != nil {
+		if *p.statement, err = conn.PrepareContext(ctx, p.text); err != nil { //nolint:sqlclosecheck // closed by close
 			return s, err
 		}
 	}
