@@ -226,8 +226,14 @@ func TestSealedPayloadCannotBeChanged(t *testing.T) {
 		t.Skip("payloads are in memory on Linux only")
 	}
 	// The job tries to overwrite its own program through the descriptor it has.
-	report, kept, _ := run(t, t.Context(), "#!/bin/sh\nif echo evil 2>/dev/null >/proc/self/fd/3; then echo changed; else echo sealed; fi\n", nil)
-	if report.Outcome != webjob.Succeeded || kept != "sealed\n" {
+	const script = `#!/bin/sh
+(echo evil >/proc/self/fd/3) 2>/dev/null && echo truncated
+(echo evil 1<>/proc/self/fd/3) 2>/dev/null && echo overwritten
+(echo evil >>/proc/self/fd/3) 2>/dev/null && echo appended
+echo done
+`
+	report, kept, _ := run(t, t.Context(), script, nil)
+	if report.Outcome != webjob.Succeeded || kept != "done\n" {
 		t.Fatalf("got %+v, %q", report, kept)
 	}
 }
