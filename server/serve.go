@@ -74,7 +74,7 @@ func (s *Server) run(ctx context.Context, listeners []listener) error {
 		l.socket = socket
 		l.server = &http.Server{
 			Handler:           l.handler,
-			TLSConfig:         l.tls,
+			TLSConfig:         l.tls.Clone(), // each server writes its own protocols into it
 			ReadHeaderTimeout: headerTimeout,
 			IdleTimeout:       idleTimeout,
 			MaxHeaderBytes:    maxHeaderBytes,
