@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -55,12 +56,21 @@ func measurePairs(ctx context.Context, w *world, cgi string, length time.Duratio
 	if err := w.publish(ctx, "probe", script[:payloadBytes]); err != nil {
 		return err
 	}
-	var ours, bare, cgis, overCGI, overBare []float64
+	var ours, bare, cgis, overCGI, overBare, cost, costCGI []float64
 	for range rounds {
+		before, err := cpuTime(w.programs[0].Process.Pid)
+		if err != nil {
+			return err
+		}
 		oursNow, err := rate(length, func(worker int) (func() error, func()) { return ourPair(ctx, w.clients[worker]) })
 		if err != nil {
 			return err
 		}
+		after, err := cpuTime(w.programs[0].Process.Pid)
+		if err != nil {
+			return err
+		}
+		cost = append(cost, float64((after-before).Microseconds())/oursNow/length.Seconds())
 		bareNow, err := rate(length, func(worker int) (func() error, func()) { return barePair(ctx, w.clients[worker], w.bareURL) })
 		if err != nil {
 			return err
@@ -74,14 +84,18 @@ func measurePairs(ctx context.Context, w *world, cgi string, length time.Duratio
 			return err
 		}
 		cgis, overCGI = append(cgis, cgiNow), append(overCGI, oursNow/cgiNow)
+		// The CGI keeps every core busy, wrk beside it takes next to nothing.
+		costCGI = append(costCGI, float64(runtime.NumCPU())*1e6/cgiNow)
 	}
 	figures := []figure{
 		newFigure("P1-webjob", "pairs/s", "", ours),
 		newFigure("P1-bare", "pairs/s", "", bare),
 		newFigure("P1-over-bare", "x", "at least 0.5", overBare),
+		newFigure("P1-server-cpu", "us a pair", "", cost),
 	}
 	if cgi != "" {
-		figures = append(figures, newFigure("P1-cgi", "pairs/s", "", cgis), newFigure("P1-over-cgi", "x", "at least 30", overCGI))
+		figures = append(figures, newFigure("P1-cgi", "pairs/s", "", cgis), newFigure("P1-over-cgi", "x", "at least 30", overCGI),
+			newFigure("P1-cgi-cpu", "us a pair", "", costCGI))
 	}
 	return report("p1", figures)
 }
@@ -197,6 +211,19 @@ func barePair(ctx context.Context, e *endpoint.Enrolment, address string) (func(
 		}
 		return response.Body.Close()
 	}, c.Close
+}
+
+// cpuTime returns the CPU time that a process has used, in user and system mode
+// (proc(5)): fields 14 and 15 of its stat file, in hundredths of a second.
+func cpuTime(pid int) (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	user, err1 := strconv.Atoi(fields[11])
+	system, err2 := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * 10 * time.Millisecond, errors.Join(err1, err2)
 }
 
 var cgiLine = regexp.MustCompile(`(get|put) ([0-9.]+) requests/s`)

@@ -9,6 +9,7 @@ package files
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -25,13 +26,20 @@ type Store struct {
 
 var _ webjob.Blobs = (*Store)(nil)
 
-// Open uses dir, which must exist.
+// Open uses dir, which must exist, and makes the folders below it durable, so that
+// no Put depends on a folder that another one made and has not synced yet.
 func Open(dir string) (*Store, error) {
 	s := &Store{dir: dir}
-	if err := os.Mkdir(s.temporary(), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, backendError("open", err)
+	folders := []string{s.temporary()}
+	for first := range 256 {
+		folders = append(folders, filepath.Join(dir, fmt.Sprintf("%02x", first)))
 	}
-	return s, nil
+	for _, folder := range folders {
+		if err := os.Mkdir(folder, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, backendError("open", err)
+		}
+	}
+	return s, syncDirectory(dir)
 }
 
 // Recover implements [webjob.Blobs].
@@ -70,9 +78,6 @@ func (s *Store) Put(ctx context.Context, d webjob.Digest, size int64, r io.Reade
 		return backendError("close blob", err)
 	}
 	target := s.path(d)
-	if err := s.makeParent(target); err != nil {
-		return err
-	}
 	if err := os.Rename(f.Name(), target); err != nil {
 		return backendError("rename blob", err)
 	}
@@ -120,17 +125,6 @@ func (c *contextReader) Read(p []byte) (int, error) {
 
 // sink hides every method but Write, so that io.Copy keeps our reader in the path.
 type sink struct{ io.Writer }
-
-func (s *Store) makeParent(target string) error {
-	err := os.Mkdir(filepath.Dir(target), 0o700)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err != nil {
-		return backendError("make blob directory", err)
-	}
-	return syncDirectory(s.dir)
-}
 
 // Open implements [webjob.Blobs].
 func (s *Store) Open(_ context.Context, d webjob.Digest) (io.ReadSeekCloser, int64, error) {
