@@ -1,6 +1,9 @@
 package webjob
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Client is an enrolled endpoint as the server knows it.
 type Client struct {
@@ -11,7 +14,22 @@ type Client struct {
 	EnrolledAt time.Time `json:"enrolled_at"`
 	LastSeen   time.Time `json:"last_seen,omitzero"` // to about a minute
 	RevokedAt  time.Time `json:"revoked_at,omitzero"`
-	Reason     string    `json:"reason,omitempty"` // of the revocation
+	Reason     string    `json:"reason,omitempty"` // of the revocation or suspension
+	// SuspendedAt is set while the client is shut out for now.
+	SuspendedAt time.Time `json:"suspended_at,omitzero"`
+	OverdueAt   time.Time `json:"overdue_at,omitzero"` // when it was told that the client is overdue
+	Facts       *Facts    `json:"facts,omitempty"`     // what its agent says; nil before the first agent
+}
+
+// Subject returns what selectors look at. Before an agent told facts, the platform
+// that the client enrolled with serves.
+func (c Client) Subject() Subject {
+	s := Subject{ID: c.ID, Labels: c.Labels}
+	s.Facts.OS, s.Facts.Arch, _ = strings.Cut(string(c.Platform), "/")
+	if c.Facts != nil {
+		s.Facts = *c.Facts
+	}
+	return s
 }
 
 // Revoked reports whether the client may no longer do anything.

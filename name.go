@@ -79,6 +79,9 @@ func (l Labels) Check() error {
 		if err := checkName("label key", key, labelKeyForm, "1 to 32 lower-case letters, digits, '.', '_' or '-'"); err != nil {
 			return err
 		}
+		if slices.Contains(selectorKeys, key) {
+			return Errorf(Invalid, "label key %s is the name of a fact; choose another", key)
+		}
 		if err := checkName("label value", value, labelValueForm, "1 to 64 letters, digits, '.', '_' or '-'"); err != nil {
 			return err
 		}

@@ -101,3 +101,17 @@ const (
 	DefaultPage = 100
 	MaxPage     = 1000
 )
+
+// Setting is one value of the configuration that holds, and where it was set.
+type Setting struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+	SettingSource
+}
+
+// SettingSource is where a value was set.
+type SettingSource struct {
+	Layer string `json:"layer"` // "default" when no file sets it
+	File  string `json:"file,omitempty"`
+	Line  int    `json:"line,omitempty"`
+}

@@ -53,6 +53,7 @@ type Record struct {
 	Manifest   Digest   `json:"manifest,omitempty"` // of the canonical manifest
 	Payload    Digest   `json:"payload,omitempty"`  // of the bytes that ran
 	Arguments  []string `json:"arguments,omitempty"`
+	Order      string   `json:"order,omitempty"` // that asked for the run
 	Host       string   `json:"host"`
 	Platform   Platform `json:"platform"`
 	Webjob     string   `json:"webjob"` // version of the client program

@@ -16,6 +16,8 @@ type Store interface {
 	Operators
 	Jobs
 	Results
+	Orders
+	Outbox
 	Trust
 	// Ping reports whether the store answers.
 	Ping(ctx context.Context) error
@@ -31,16 +33,25 @@ type Tokens interface {
 
 // Clients keeps enrolled endpoints.
 type Clients interface {
-	// Enroll takes one use from the token and adds the client, both or neither.
-	// An unknown or used-up token is Refused, a taken id Conflict.
-	Enroll(ctx context.Context, secret Digest, c Client) error
+	// Enroll takes one use from the token and adds the client and the deliveries, all
+	// or nothing. An unknown or used-up token is Refused, a taken id Conflict.
+	Enroll(ctx context.Context, secret Digest, c Client, deliveries []Delivery) error
 	Client(ctx context.Context, id string) (Client, error)
 	// ListClients returns clients by id, ascending; Page.After is an id.
 	ListClients(ctx context.Context, p Page) ([]Client, error)
 	// RevokeClient is idempotent; the first time and reason stay.
 	RevokeClient(ctx context.Context, id, reason string, at time.Time) error
-	// SawClients sets the last-seen times of known clients.
+	// SuspendClient shuts a client out; the zero time lets it in again.
+	SuspendClient(ctx context.Context, id, reason string, at time.Time) error
+	// SetLabels and SetFacts replace what was there.
+	SetLabels(ctx context.Context, id string, labels Labels) error
+	SetFacts(ctx context.Context, id string, facts Facts) error
+	// SawClients sets the last-seen times of known clients, which are then no longer
+	// overdue.
 	SawClients(ctx context.Context, seen map[string]time.Time) error
+	// MarkOverdue marks the clients that were last seen before the time, are not shut
+	// out and are not marked yet, and adds a delivery for each that notify returns.
+	MarkOverdue(ctx context.Context, before, at time.Time, notify func(Client) []Delivery) (int, error)
 }
 
 // Operators keeps people and programs that may use the operator interface.
@@ -60,6 +71,9 @@ type Jobs interface {
 	// FindJob returns the highest version, not withdrawn, of the first scope that has
 	// one, with its payloads.
 	FindJob(ctx context.Context, name string, scopes []Scope) (JobVersion, error)
+	// FindVersion returns that version, with its payloads, when it is not withdrawn and
+	// its scope is one of them.
+	FindVersion(ctx context.Context, name string, version int64, scopes []Scope) (JobVersion, error)
 	JobVersion(ctx context.Context, name string, version int64) (JobVersion, error)
 	// ListJobs returns all versions by name, then version, ascending, when name is
 	// "", else those of the name, without payloads; Page.After is "name@version".
@@ -73,10 +87,17 @@ type Jobs interface {
 
 // Results keeps runs.
 type Results interface {
-	// AddResult adds a result whose large parts are already durable blobs. When the
-	// run is there already with the same client and the same record it does nothing
-	// and returns false; with another one it is Conflict.
-	AddResult(ctx context.Context, r Result, blobs []Stream) (added bool, err error)
+	// AddResult adds a result whose large parts are already durable blobs, and what
+	// goes with it. When the run is there already with the same client and the same
+	// record it does nothing and returns false; with another one it is Conflict.
+	AddResult(ctx context.Context, r Result, blobs []Stream, effects ResultEffects) (added bool, err error)
+	// AddNotes adds what hooks say about a run, whether or not its result is there.
+	AddNotes(ctx context.Context, run string, notes []Note) error
+	Notes(ctx context.Context, run string) ([]Note, error)
+	// PruneResults removes at most limit results that were received before the time
+	// that keep returns for their client and job; the zero time keeps all. It returns
+	// how many it removed and the blobs that nothing names any more.
+	PruneResults(ctx context.Context, keep func(client, job string) time.Time, limit int) (removed int, blobs []Digest, err error)
 	// Result returns a result with its record and inline parts.
 	Result(ctx context.Context, run string) (Result, error)
 	// ListResults returns results by sequence, descending, without records or parts;
@@ -85,6 +106,68 @@ type Results interface {
 	// BlobDigests calls visit with every digest that must be among the blobs:
 	// payloads and large parts.
 	BlobDigests(ctx context.Context, visit func(d Digest, size int64) error) error
+}
+
+// ResultEffects go with a new result, in the same commit.
+type ResultEffects struct {
+	// OrderRun is the run of an order that the result ends; nil for none. It is added
+	// when AddRun is set and it is not there.
+	OrderRun *OrderRun
+	AddRun   bool
+	// Output is the digest of stdout when changes of it are followed, else "".
+	Output Digest
+	Notes  []Note
+	// Deliveries returns what to tell triggers; before is the output of the same job
+	// on the same client before this one, "" for none.
+	Deliveries func(before Digest) []Delivery
+}
+
+// Orders keeps orders and their runs.
+type Orders interface {
+	// AddOrder adds an order with its runs. The same envelope again is not added and
+	// not an error; another order of that id is Conflict.
+	AddOrder(ctx context.Context, o OrderStatus, runs []OrderRun) (added bool, err error)
+	// AddOrderRuns adds runs to an order; those that are there already are left alone.
+	// With a next time, it is set in the same commit.
+	AddOrderRuns(ctx context.Context, order string, runs []OrderRun, next time.Time) error
+	Order(ctx context.Context, id string) (OrderStatus, error)
+	// ListOrders returns orders by sequence, descending; Page.After is a sequence.
+	ListOrders(ctx context.Context, f OrderFilter) ([]OrderStatus, error)
+	// ListOrderRuns returns runs in the order in which they were added; Page.After is
+	// the number that comes with the last one.
+	ListOrderRuns(ctx context.Context, order string, state RunState, p Page) (runs []OrderRun, last string, err error)
+	// OpenRuns calls visit with every run that is queued.
+	OpenRuns(ctx context.Context, visit func(OrderRun) error) error
+	// ChangeOrder sets the state, reason, forgiven, waived, next_at and ended_at of the
+	// order, and adds the deliveries.
+	ChangeOrder(ctx context.Context, o OrderStatus, deliveries []Delivery) error
+	// EndRuns gives queued runs of an order a final state, and stopped ones the state
+	// queued again when state is RunQueued. Without runs, all of them.
+	EndRuns(ctx context.Context, order string, runs []string, state RunState, at time.Time) (int64, error)
+}
+
+// OrderFilter selects orders. Zero fields do not filter.
+type OrderFilter struct {
+	Job   string
+	State OrderState
+	Tag   string
+	Page  Page
+}
+
+// Outbox keeps events on their way to triggers, until they are delivered.
+type Outbox interface {
+	AddDeliveries(ctx context.Context, deliveries []Delivery) error
+	// DueDeliveries returns at most limit deliveries that are not dead and whose time
+	// has come, oldest first, and when the next one after them is due.
+	DueDeliveries(ctx context.Context, now time.Time, limit int) (due []Delivery, next time.Time, err error)
+	// Delivered removes deliveries, by sequence.
+	Delivered(ctx context.Context, sequences []int64) error
+	// Postpone keeps the attempts, next time, death and error of a delivery.
+	Postpone(ctx context.Context, d Delivery) error
+	// ListDeliveries returns deliveries by sequence; Page.After is a sequence.
+	ListDeliveries(ctx context.Context, dead bool, p Page) ([]Delivery, error)
+	// RetryDeliveries makes dead deliveries due again: one, or all when sequence is 0.
+	RetryDeliveries(ctx context.Context, sequence int64, now time.Time) (int64, error)
 }
 
 // Trust keeps the current trust root, as the operator wrote it.
@@ -104,6 +187,9 @@ type Blobs interface {
 	Open(ctx context.Context, d Digest) (io.ReadSeekCloser, int64, error)
 	// Has reports whether the blob is there.
 	Has(ctx context.Context, d Digest) (bool, error)
+	// Remove deletes a blob; one that is not there is no error. The caller makes sure
+	// that nothing names it.
+	Remove(ctx context.Context, d Digest) error
 	// Ping reports whether the store answers and can be written.
 	Ping(ctx context.Context) error
 	// Recover removes what interrupted Puts left. Call it before the first Put, and

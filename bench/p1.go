@@ -128,7 +128,7 @@ func ourPair(ctx context.Context, e *endpoint.Enrolment) (func() error, func()) 
 	c := e.Connect()
 	who := fetch.Requester{ID: e.ID, Labels: e.Labels, Root: e.Root()}
 	return func() error {
-		m, err := fetch.Job(ctx, c, who, "probe", time.Now())
+		m, err := fetch.Job(ctx, c, who, "probe", wire.JobQuery{Platform: webjob.ThisPlatform}, time.Now())
 		if err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ func RecordFields(r *webjob.Record) []Field {
 		{"Host:", r.Host + " (" + string(r.Platform) + ", webjob " + r.Webjob + ")"},
 		{"System:", r.System},
 		{"Job:", r.Job + " version " + strconv.FormatInt(r.Version, 10)},
+		{"Order:", r.Order},
 		{"Manifest:", string(r.Manifest)},
 		{"Payload:", string(r.Payload)},
 		{"Arguments:", quoted(r.Arguments)},

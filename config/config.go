@@ -128,6 +128,9 @@ func isScalar(t reflect.Type) bool {
 	return textual || t.Kind() != reflect.Struct && t.Kind() != reflect.Slice && t.Kind() != reflect.Pointer
 }
 
+// LineOf returns the line of a dotted key in a file that was decoded.
+func LineOf(data []byte, dotted string) int { return lineOf(data, dotted) }
+
 // lineOf returns the line of a dotted key, the line of its table when the key is
 // not there, and 1 when neither is.
 func lineOf(data []byte, dotted string) int {

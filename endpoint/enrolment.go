@@ -11,8 +11,10 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/endpoint/spool"
 	"webjob.dev/webjob/trust"
 	"webjob.dev/webjob/wire"
 )
@@ -150,10 +152,46 @@ func (s *State) Enrolment(target Target) (*Enrolment, error) {
 	if err := json.Unmarshal(encoded, &e); err != nil {
 		return nil, webjob.Errorf(webjob.Invalid, "%s is damaged: %w; enrol again", filepath.Join(folder, enrolmentFile), err)
 	}
+	if err := s.loadLabels(folder, &e); err != nil {
+		return nil, err
+	}
 	if err := e.load(identity); err != nil {
 		return nil, webjob.Errorf(webjob.Invalid, "%s is damaged: %w; enrol again", folder, err)
 	}
 	return &e, nil
+}
+
+// labelsFile holds the labels that an operator gave the client after its enrolment.
+const labelsFile = "labels.json"
+
+func (s *State) loadLabels(folder string, e *Enrolment) error {
+	text, err := os.ReadFile(filepath.Join(folder, labelsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return webjob.Errorf(webjob.Invalid, "%w", err)
+	}
+	e.Labels = nil
+	if err := json.Unmarshal(text, &e.Labels); err != nil {
+		return webjob.Errorf(webjob.Invalid, "%s is damaged: %w; remove it", filepath.Join(folder, labelsFile), err)
+	}
+	return nil
+}
+
+// SetLabels keeps the labels that the server says this client has now.
+func (s *State) SetLabels(labels webjob.Labels) error {
+	if err := labels.Check(); err != nil {
+		return err
+	}
+	encoded, err := json.Marshal(labels)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(s.path(getFolder, labelsFile), encoded); err != nil {
+		return webjob.Errorf(webjob.Unavailable, "state folder: %w", err)
+	}
+	return nil
 }
 
 // load checks everything and makes the TLS configuration.
@@ -224,5 +262,14 @@ func writeFile(file string, content []byte) error {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), file)
+	if err := os.Rename(f.Name(), file); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(file))
 }
+
+// syncFolder makes a new name in a folder durable, where the platform can.
+func syncFolder(dir string) error { return spool.SyncDirectory(dir) }
+
+// Expires returns when the certificate ends.
+func (e *Enrolment) Expires() time.Time { return e.config.Certificates[0].Leaf.NotAfter }

@@ -2,8 +2,10 @@ package endpoint
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -24,6 +26,8 @@ import (
 type Request struct {
 	Job       string
 	Arguments []string
+	order     *trust.SignedOrder // that asks for it; nil when someone here does
+	run       string             // id that the order gives it
 }
 
 // Ran is what came of a request.
@@ -41,6 +45,15 @@ type Ran struct {
 // nothing was kept: the job could not be fetched, or could not be started. When the
 // server's answer was not accepted, that is a result of its own, and goes back.
 func Run(ctx context.Context, s *State, settings *Settings, request Request) (*Ran, error) {
+	r, err := s.newRun(settings, request)
+	if err != nil {
+		return nil, err
+	}
+	defer r.client.Close()
+	return r.walk(ctx)
+}
+
+func (s *State) newRun(settings *Settings, request Request) (*run, error) {
 	get, err := s.Enrolment(TargetGet)
 	if err != nil {
 		return nil, err
@@ -56,15 +69,19 @@ func Run(ctx context.Context, s *State, settings *Settings, request Request) (*R
 	if err := s.sweepWork(sp); err != nil {
 		return nil, webjob.Errorf(webjob.Unavailable, "work folder: %w", err)
 	}
-	c := get.Connect()
-	defer c.Close()
-	r := &run{state: s, settings: settings, spool: sp, get: get, client: c, record: newRecord(put, request)}
+	return &run{
+		state: s, settings: settings, spool: sp, get: get, to: put, client: get.Connect(),
+		request: request, record: newRecord(put, request),
+	}, nil
+}
+
+func (r *run) walk(ctx context.Context) (*Ran, error) {
 	entry, err := r.getAndRun(ctx)
 	if err != nil {
 		return nil, err
 	}
 	ran := &Ran{Record: r.record, Refused: r.refused}
-	r.put(ctx, put, entry, ran)
+	r.put(ctx, entry, ran)
 	return ran, nil
 }
 
@@ -83,15 +100,26 @@ func (s *State) putEnrolment(settings *Settings, get *Enrolment) (*Enrolment, er
 
 func newRecord(put *Enrolment, request Request) *webjob.Record {
 	host, _ := os.Hostname() // a host without a name is still a host
+	record := &webjob.Record{
+		Format: webjob.RecordFormat, Run: request.run, Client: put.ID, Job: request.Job, Arguments: request.Arguments,
+		Host: host, Platform: webjob.ThisPlatform, System: systemVersion(), Webjob: webjob.Version(), PutURL: put.URL,
+		Outcome: webjob.Interrupted, Limits: webjob.DefaultLimits(),
+	}
+	if request.order != nil {
+		record.Order = request.order.ID
+	}
+	if record.Run == "" {
+		record.Run = newRunID()
+	}
+	return record
+}
+
+func newRunID() string {
 	id, err := uuid.NewV7()
 	if err != nil {
 		id = uuid.New()
 	}
-	return &webjob.Record{
-		Format: webjob.RecordFormat, Run: id.String(), Client: put.ID, Job: request.Job, Arguments: request.Arguments,
-		Host: host, Platform: webjob.ThisPlatform, System: systemVersion(), Webjob: webjob.Version(), PutURL: put.URL,
-		Outcome: webjob.Interrupted, Limits: webjob.DefaultLimits(),
-	}
+	return id.String()
 }
 
 // run is one request on its way.
@@ -99,9 +127,11 @@ type run struct {
 	state    *State
 	settings *Settings
 	spool    *spool.Spool
-	get      *Enrolment
+	get, to  *Enrolment // servers of the job and of the result
 	client   *wire.Client
+	request  Request
 	record   *webjob.Record
+	data     []byte // JSON that hooks hand to the job; nil for none
 	refused  error
 }
 
@@ -111,15 +141,32 @@ func (r *run) getAndRun(ctx context.Context) (*spool.Entry, error) {
 	r.record.Times.Get.Start = start.UTC()
 	getCtx, cancel := context.WithTimeout(ctx, time.Duration(r.settings.GetLimit))
 	defer cancel()
-	who := fetch.Requester{ID: r.get.ID, Labels: r.get.Labels, Root: r.get.Root()}
-	offer, err := fetch.Job(getCtx, r.client, who, r.record.Job, time.Now())
+	who := r.get.requester()
+	query := wire.JobQuery{Platform: webjob.ThisPlatform, Run: r.record.Run}
+	if r.request.order != nil {
+		query.Version = r.request.order.Version
+	}
+	offer, err := fetch.Job(getCtx, r.client, who, r.record.Job, query, time.Now())
+	if r.request.order != nil && webjob.KindOf(err) == webjob.Unavailable {
+		// Standing orders go on while the server is away, with what was kept of the job.
+		if kept, keptErr := r.state.keptJob(r.request.order, who); keptErr == nil {
+			offer, err = kept, nil
+			r.record.Errors = append(r.record.Errors, "the server was away at GET; the job ran as it was kept here")
+		}
+	}
 	if err != nil {
 		return r.refuse(start, err)
 	}
 	defer func() { _ = offer.Close() }() // only read, and at its end already
-	payload, err := r.accept(offer.SignedManifest)
+	payload, err := r.accept(offer)
+	if err == nil {
+		err = r.begin(getCtx, offer)
+	}
 	if err != nil {
-		return r.refuse(start, &fetch.VerificationError{Err: err})
+		return r.refuse(start, err)
+	}
+	if err := r.claim(); err != nil {
+		return nil, err
 	}
 	entry, stdout, stderr, err := r.spool.Begin(r.record)
 	if err != nil {
@@ -143,19 +190,75 @@ func (r *run) getAndRun(ctx context.Context) (*spool.Entry, error) {
 }
 
 // accept checks a verified manifest against this endpoint and takes its facts
-// into the record.
-func (r *run) accept(m *trust.SignedManifest) (webjob.Payload, error) {
+// into the record. Every no is a [*fetch.VerificationError].
+func (r *run) accept(offer *fetch.Offer) (webjob.Payload, error) {
+	m := offer.SignedManifest
 	r.record.Version, r.record.Manifest = m.Version, m.Digest
-	r.record.Limits = m.Limits.Within(r.settings.Limits.limits())
-	if err := r.state.checkSeen(m); err != nil {
-		return webjob.Payload{}, err
+	r.record.Limits = m.Limits.Within(offer.Limits).Within(r.settings.Limits.limits())
+	if err := r.record.Limits.Check(); err != nil {
+		return webjob.Payload{}, &fetch.VerificationError{Err: err}
 	}
-	if err := m.CheckArguments(r.record.Arguments); err != nil {
-		return webjob.Payload{}, err
-	}
+	r.redirect(offer.PutURL)
 	payload, err := m.PayloadFor(webjob.ThisPlatform)
+	for _, check := range []func() error{
+		func() error { return r.checkVersion(m) },
+		func() error { return m.CheckArguments(r.record.Arguments) },
+		func() error { return err },
+	} {
+		if err := check(); err != nil {
+			return payload, &fetch.VerificationError{Err: err}
+		}
+	}
 	r.record.Payload = payload.Digest
-	return payload, err
+	return payload, nil
+}
+
+// checkVersion refuses a version that is not the one ordered, or older than the
+// newest seen here. An order names its version and was signed for it, so it may ask
+// for an older one.
+func (r *run) checkVersion(m *trust.SignedManifest) error {
+	order := r.request.order
+	if order == nil {
+		return r.state.checkSeen(m)
+	}
+	if m.Version != order.Version || m.Digest != order.Manifest {
+		return webjob.Errorf(webjob.Refused, "order %s is for %s version %d, manifest %s, and the server gave version %d, manifest %s",
+			order.ID, order.Job, order.Version, order.Manifest.Short(), m.Version, m.Digest.Short())
+	}
+	return nil
+}
+
+// redirect follows the server's wish for where the result goes, to a server that
+// this client is enrolled with and when nobody here decided otherwise.
+func (r *run) redirect(address string) {
+	if address == "" || address == r.to.URL || r.settings.PutURL != "" {
+		return
+	}
+	to, err := r.state.enrolmentFor(address)
+	if err != nil {
+		r.record.Errors = append(r.record.Errors, "the server wants the result at "+address+": "+err.Error())
+		return
+	}
+	r.to, r.record.PutURL, r.record.Client = to, to.URL, to.ID
+}
+
+// begin asks the server's hooks, when there are any, and takes what they hand over.
+func (r *run) begin(ctx context.Context, offer *fetch.Offer) error {
+	if !offer.Begin {
+		return nil
+	}
+	var response wire.BeginResponse
+	err := r.client.Call(ctx, http.MethodPost, wire.PathRuns, nil, wire.BeginRequest{
+		Run: r.record.Run, Job: r.record.Job, Version: r.record.Version, Order: r.record.Order, Arguments: r.record.Arguments,
+	}, &response)
+	if webjob.KindOf(err) == webjob.Refused {
+		return &fetch.VerificationError{Err: err}
+	}
+	if err != nil || len(response.Data) == 0 {
+		return err
+	}
+	r.data, err = json.Marshal(response.Data)
+	return err
 }
 
 // placeAndRun gets the payload, places it and runs it.
@@ -169,6 +272,11 @@ func (r *run) placeAndRun(ctx, getCtx context.Context, start time.Time, offer *f
 			r.record.Errors = append(r.record.Errors, "work folder: "+err.Error())
 		}
 	}()
+	if r.data != nil {
+		if err := os.WriteFile(filepath.Join(dir, contextFile), r.data, 0o400); err != nil {
+			return webjob.Errorf(webjob.Unavailable, "work folder: %w", err)
+		}
+	}
 	fetched := false
 	placed, err := runner.Place(dir, payload, offer.Interpreter, func(w io.Writer) error {
 		err := offer.Payload(getCtx, payload, w)
@@ -202,15 +310,25 @@ func (r *run) placeAndRun(ctx, getCtx context.Context, start time.Time, offer *f
 }
 
 func (r *run) environment(dir string) []string {
-	return runner.Environment(filepath.Join(dir, "home"), map[string]string{
+	variables := map[string]string{
 		"WEBJOB_RUN_ID":      r.record.Run,
 		"WEBJOB_JOB":         r.record.Job,
 		"WEBJOB_JOB_VERSION": strconv.FormatInt(r.record.Version, 10),
 		"WEBJOB_CLIENT_ID":   r.get.ID,
 		"WEBJOB_PLATFORM":    string(webjob.ThisPlatform),
 		"WEBJOB_VERSION":     webjob.Version(),
-	})
+	}
+	if r.record.Order != "" {
+		variables["WEBJOB_ORDER"] = r.record.Order
+	}
+	if r.data != nil {
+		variables["WEBJOB_CONTEXT"] = filepath.Join(dir, contextFile)
+	}
+	return runner.Environment(filepath.Join(dir, "home"), variables)
 }
+
+// contextFile lies beside the payload and holds what hooks hand to the job.
+const contextFile = "context.json"
 
 func (r *run) take(report runner.Report) {
 	r.record.Outcome, r.record.ExitStatus, r.record.Signal, r.record.Reason = report.Outcome, report.ExitStatus, report.Signal, report.Reason
@@ -230,10 +348,20 @@ func (r *run) note(err error) error {
 }
 
 // refuse turns a verification error before the run into a result without streams.
-// Other errors are returned: nothing of the server's answer was to be judged.
+// Other errors are returned: nothing of the server's answer was to be judged. But of
+// a run that was ordered, every error that will not pass is a result.
 func (r *run) refuse(start time.Time, err error) (*spool.Entry, error) {
 	r.record.Times.Get.DurationMS = milliseconds(start)
 	if err := r.note(err); r.refused == nil {
+		if r.request.order == nil || webjob.KindOf(err) == webjob.Unavailable {
+			return nil, err
+		}
+		r.record.Outcome, r.record.Reason = webjob.NotStarted, err.Error()
+		if webjob.KindOf(err) == webjob.Refused {
+			r.record.Outcome, r.refused = webjob.RunRefused, err
+		}
+	}
+	if err := r.claim(); err != nil {
 		return nil, err
 	}
 	entry, stdout, stderr, beginErr := r.spool.Begin(r.record)
@@ -256,7 +384,7 @@ func (r *run) seal(entry *spool.Entry) (*spool.Entry, error) {
 
 // put sends the result, then the older ones that wait, within one PUT limit. It
 // goes on for a moment when the caller was told to stop: a result is at hand.
-func (r *run) put(ctx context.Context, put *Enrolment, entry *spool.Entry, ran *Ran) {
+func (r *run) put(ctx context.Context, entry *spool.Entry, ran *Ran) {
 	limit := time.Duration(r.settings.PutLimit)
 	if ctx.Err() != nil {
 		limit = min(limit, stopPutLimit)
@@ -264,8 +392,8 @@ func (r *run) put(ctx context.Context, put *Enrolment, entry *spool.Entry, ran *
 	putCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	c := r.client
-	if put.URL != r.get.URL {
-		c = put.Connect()
+	if r.to.URL != r.get.URL {
+		c = r.to.Connect()
 		defer c.Close()
 	}
 	if ran.PutError = upload.Send(putCtx, c, entry); ran.PutError == nil && ctx.Err() == nil {

@@ -15,6 +15,15 @@ type Settings struct {
 	GetLimit config.Duration `toml:"get_limit"` // of the GET stage
 	PutLimit config.Duration `toml:"put_limit"` // of the PUT stage
 	Limits   Ceilings        `toml:"limits"`
+	Agent    AgentSettings   `toml:"agent"`
+}
+
+// AgentSettings is how webjob agent behaves.
+type AgentSettings struct {
+	MaxRuns int64           `toml:"max_runs"` // at once
+	Wait    config.Duration `toml:"wait"`     // how long the server may hold a poll open
+	Drain   config.Duration `toml:"drain"`    // how long runs under way may go on when it is told to stop
+	Memory  config.Size     `toml:"memory"`   // of the agent itself; runs have their own limits
 }
 
 // Ceilings bound every job on this endpoint. Zero does not bound.
@@ -30,7 +39,9 @@ type Ceilings struct {
 
 // DefaultSettings returns what holds without a file.
 func DefaultSettings() *Settings {
-	return &Settings{GetLimit: config.Duration(5 * time.Minute), PutLimit: config.Duration(5 * time.Minute)}
+	return &Settings{GetLimit: config.Duration(5 * time.Minute), PutLimit: config.Duration(5 * time.Minute), Agent: AgentSettings{
+		MaxRuns: 4, Wait: config.Duration(time.Minute), Drain: config.Duration(time.Minute), Memory: 64 << 20,
+	}}
 }
 
 // Settings reads webjob.toml; a missing file means the defaults.
@@ -58,16 +69,23 @@ func (s *Settings) Check() error {
 		s.Limits.Stderr.Within("limits.stderr", 0, webjob.MaxStreamBytes),
 		s.Limits.Memory.Within("limits.memory", 0, 1<<50),
 		s.Limits.CPU.Within("limits.cpu", 0, 365*24*time.Hour),
+		s.Agent.Wait.Within("agent.wait", 0, 100*time.Second),
+		s.Agent.Drain.Within("agent.drain", 0, time.Hour),
+		s.Agent.Memory.Within("agent.memory", 8<<20, 1<<40),
+		within("agent.max_runs", s.Agent.MaxRuns, 1, 500),
+		within("limits.processes", s.Limits.Processes, 0, 1_000_000),
+		within("limits.nice", s.Limits.Nice, 0, 19),
 	} {
 		if err != nil {
 			return err
 		}
 	}
-	if n := s.Limits.Processes; n < 0 || n > 1_000_000 {
-		return config.Keyf("limits.processes", "%d is out of range; it must be 0 to 1000000", n)
-	}
-	if n := s.Limits.Nice; n < 0 || n > 19 {
-		return config.Keyf("limits.nice", "%d is out of range; it must be 0 to 19", n)
+	return nil
+}
+
+func within(key string, n, low, high int64) error {
+	if n < low || n > high {
+		return config.Keyf(key, "%d is out of range; it must be %d to %d", n, low, high)
 	}
 	return nil
 }

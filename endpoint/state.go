@@ -14,12 +14,15 @@ import (
 
 // Folders and files of a state folder.
 const (
-	settingsFile = "webjob.toml"
-	getFolder    = "get"  // enrolment with the server that serves jobs
-	putFolder    = "put"  // enrolment with another server that receives results, if any
-	seenFolder   = "seen" // highest version seen of each job
-	spoolFolder  = "spool"
-	workFolder   = "work" // payloads and working folders of runs
+	settingsFile   = "webjob.toml"
+	getFolder      = "get"  // enrolment with the server that serves jobs
+	putFolder      = "put"  // enrolment with another server that receives results, if any
+	seenFolder     = "seen" // highest version seen of each job
+	spoolFolder    = "spool"
+	workFolder     = "work"     // payloads and working folders of runs
+	keptFolder     = "kept"     // jobs of standing orders, by manifest
+	claimsFolder   = "claims"   // runs of orders that were begun
+	standingFolder = "standing" // orders whose time the agent keeps
 )
 
 // State is a client's state folder, the only place that webjob writes to.

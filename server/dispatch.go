@@ -8,28 +8,55 @@ import (
 	"webjob.dev/webjob/wire"
 )
 
-// Job returns the version of a job that the client gets: its own, else its
-// groups', else the common one. The payload for the platform comes along when it
-// is small; otherwise payload is nil.
-func (s *Server) Job(ctx context.Context, client webjob.Client, name string, platform webjob.Platform) (v webjob.JobVersion, payload io.ReadCloser, size int64, err error) {
+// Job returns the version of a job that the client gets: the one that is asked for
+// when it is one of the client's, else its own, its groups', the common one. The
+// payload for the platform comes along when it is small; otherwise payload is nil.
+func (s *Server) Job(ctx context.Context, client webjob.Client, name string, q wire.JobQuery) (v webjob.JobVersion, payload io.ReadCloser, size int64, err error) {
 	if err := webjob.CheckJobName(name); err != nil {
 		return v, nil, 0, err
 	}
-	if platform != "" {
-		if err := platform.Check(); err != nil {
-			return v, nil, 0, err
-		}
+	scopes := webjob.ScopesFor(client.ID, client.Labels)
+	if q.Version == 0 {
+		v, err = s.store.FindJob(ctx, name, scopes)
+	} else {
+		v, err = s.store.FindVersion(ctx, name, q.Version, scopes)
 	}
-	v, err = s.store.FindJob(ctx, name, webjob.ScopesFor(client.ID, client.Labels))
 	if err != nil {
 		return v, nil, 0, err
 	}
-	chosen, found := webjob.ChoosePayload(v.Payloads, platform)
+	if err := s.askAboutGet(ctx, client, v, q.Run); err != nil {
+		return v, nil, 0, err
+	}
+	chosen, found := webjob.ChoosePayload(v.Payloads, q.Platform)
 	if !found || chosen.Size > wire.InlinePayloadBytes {
 		return v, nil, 0, nil
 	}
 	payload, size, err = s.blobs.Open(ctx, chosen.Digest)
 	return v, payload, size, err
+}
+
+// askAboutGet asks the hooks of a get and tells its triggers.
+func (s *Server) askAboutGet(ctx context.Context, client webjob.Client, v webjob.JobVersion, run string) error {
+	if p := s.policy.Load(); len(p.hooks)+len(p.triggers) == 0 {
+		return nil
+	}
+	event := newEvent(webjob.OnGet, client)
+	event.Job, event.Version, event.Run = v.Name, v.Version, run
+	said, err := s.ask(ctx, event, client)
+	if err != nil {
+		return err
+	}
+	if len(said.notes) > 0 && run != "" {
+		if err := s.store.AddNotes(ctx, run, said.notes); err != nil {
+			return err
+		}
+	}
+	deliveries := s.deliveries(event, client.Subject())
+	if len(deliveries) == 0 {
+		return nil
+	}
+	defer s.outbox.Wake()
+	return s.store.AddDeliveries(ctx, deliveries)
 }
 
 // Payload opens a payload of a job that the client may get. A payload of other

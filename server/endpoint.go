@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
@@ -17,7 +18,10 @@ func (s *Server) EndpointHandler() http.Handler {
 	rt.handle("POST "+wire.PathEnroll, s.handleEnroll)
 	rt.handle("GET "+wire.PathJobs+"{name}", s.forClient(s.handleJob))
 	rt.handle("GET "+wire.PathBlobs+"{digest}", s.forClient(s.handlePayload))
+	rt.handle("POST "+wire.PathRuns, s.forClient(s.handleBegin))
 	rt.handle("POST "+wire.PathResults, s.forClient(s.handleResult))
+	rt.handle("POST "+wire.PathPoll, s.forClient(s.handlePoll))
+	rt.handle("PUT "+wire.PathFacts, s.forClient(s.handleFacts))
 	return rt.mux
 }
 
@@ -39,7 +43,13 @@ func (s *Server) forClient(h func(http.ResponseWriter, *http.Request, webjob.Cli
 			return webjob.Errorf(webjob.Refused, "client %s is revoked; ask its operator, then enrol it again", client.ID)
 		case client.Key != key:
 			return webjob.Errorf(webjob.Refused, "client %s was enrolled again with another key; this certificate no longer counts", client.ID)
+		case !client.SuspendedAt.IsZero():
+			return webjob.Errorf(webjob.Refused, "client %s is suspended; its operator can let it in again", client.ID)
 		}
+		if err := s.checkAccess(client, "", r.RemoteAddr); err != nil {
+			return err
+		}
+		s.connections.claim(r.Context(), client.ID)
 		s.sightings.add(client.ID, time.Now())
 		return h(w, r, client)
 	}
@@ -59,12 +69,22 @@ func (s *Server) handleEnroll(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) handleJob(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
-	platform := webjob.Platform(r.URL.Query().Get("platform"))
-	v, payload, size, err := s.Job(r.Context(), client, r.PathValue("name"), platform)
+	query, err := wire.DecodeJobQuery(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	name := r.PathValue("name")
+	if err := s.checkAccess(client, name, r.RemoteAddr); err != nil {
+		return err
+	}
+	v, payload, size, err := s.Job(r.Context(), client, name, query)
 	if err != nil {
 		return err
 	}
 	note(r, slog.String("job", v.Name), slog.Int64("version", v.Version))
+	if err := s.jobHeaders(w.Header(), client, v); err != nil {
+		return err
+	}
 	header := w.Header()
 	header.Set("Content-Type", wire.ContentTypeJob)
 	header.Set(wire.HeaderEnvelopeLength, strconv.Itoa(len(v.Envelope)))
@@ -78,6 +98,25 @@ func (s *Server) handleJob(w http.ResponseWriter, r *http.Request, client webjob
 	}
 	s.metrics.payloadBytes.Add(float64(size))
 	return payload.Close()
+}
+
+// jobHeaders says what holds for a run beside the manifest.
+func (s *Server) jobHeaders(header http.Header, client webjob.Client, v webjob.JobVersion) error {
+	effective := s.effective(client, v.Name)
+	if effective.Bounds() {
+		limits, err := json.Marshal(effective.Limits)
+		if err != nil {
+			return err
+		}
+		header.Set(wire.HeaderLimits, string(limits))
+	}
+	if effective.PutURL != "" {
+		header.Set(wire.HeaderPutURL, effective.PutURL)
+	}
+	if s.wants(webjob.OnRun, client, v.Name) {
+		header.Set(wire.HeaderBegin, "ask")
+	}
+	return nil
 }
 
 // copyPayload sends a payload in few large writes, with a buffer that is used again:

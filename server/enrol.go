@@ -32,8 +32,13 @@ func (s *Server) Enroll(ctx context.Context, request wire.EnrollRequest) (wire.E
 		return wire.EnrollResponse{}, err
 	}
 	client := webjob.Client{ID: request.ID, Labels: token.Labels, Platform: request.Platform, Key: key, EnrolledAt: now()}
-	if err := s.store.Enroll(ctx, secret, client); err != nil {
+	event := newEvent(webjob.OnEnroll, client)
+	if err := s.store.Enroll(ctx, secret, client, s.deliveries(event, client.Subject())); err != nil {
 		return wire.EnrollResponse{}, err
+	}
+	s.outbox.Wake()
+	if err := s.joinOrders(ctx, client.ID); err != nil {
+		s.log.Error("a new client joined no order", "client", client.ID, "error", err)
 	}
 	s.metrics.enrolments.WithLabelValues(string(webjob.RoleClient)).Inc()
 	response.Labels, response.TrustRoot = token.Labels, root

@@ -61,6 +61,9 @@ func (rt *routes) log(r *http.Request, a *answer, body *movingBody, c *caller, t
 		slog.Int("status", a.status), slog.Int64("in", body.bytes), slog.Int64("out", a.bytes),
 		slog.Duration("took", took.Round(time.Microsecond)), slog.String("remote", r.RemoteAddr),
 	}
+	if c.quiet && err == nil {
+		level = slog.LevelDebug
+	}
 	if c.identity.Name != "" {
 		attributes = append(attributes, slog.String(string(c.identity.Role), c.identity.Name))
 	}
@@ -78,6 +81,7 @@ func (rt *routes) log(r *http.Request, a *answer, body *movingBody, c *caller, t
 type caller struct {
 	identity trust.Identity
 	more     []slog.Attr
+	quiet    bool // tell at level debug: it happens all the time and brought nothing
 }
 
 type callerKey struct{}
@@ -86,6 +90,13 @@ type callerKey struct{}
 func note(r *http.Request, attributes ...slog.Attr) {
 	if c, ok := r.Context().Value(callerKey{}).(*caller); ok {
 		c.more = append(c.more, attributes...)
+	}
+}
+
+// quiet keeps an access line for those who debug.
+func quiet(r *http.Request) {
+	if c, ok := r.Context().Value(callerKey{}).(*caller); ok {
+		c.quiet = true
 	}
 }
 

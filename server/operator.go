@@ -36,6 +36,9 @@ func (s *Server) OperatorHandler() http.Handler {
 	} {
 		rt.handle(pattern, s.forOperator(h))
 	}
+	for pattern, h := range s.fleetRoutes() {
+		rt.handle(pattern, s.forOperator(h))
+	}
 	return rt.mux
 }
 
@@ -148,6 +151,7 @@ func (s *Server) handleRevoke(w http.ResponseWriter, r *http.Request, _ webjob.O
 	if err := s.store.RevokeClient(r.Context(), r.PathValue("id"), request.Reason, now()); err != nil {
 		return err
 	}
+	s.connections.cut(r.PathValue("id"))
 	return s.handleClient(w, r, webjob.Operator{})
 }
 
@@ -265,7 +269,11 @@ func (s *Server) handleGetResult(w http.ResponseWriter, r *http.Request, _ webjo
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, wire.ResultDetail{Result: result, Record: result.Record})
+	notes, err := s.store.Notes(r.Context(), result.Run)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, wire.ResultDetail{Result: result, Record: result.Record, Notes: notes})
 }
 
 func (s *Server) handlePart(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"time"
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/wire"
@@ -30,6 +31,12 @@ func (s *Server) Receive(ctx context.Context, client webjob.Client, recordLength
 		response.Known = known
 		return response, err
 	}
+	effects, err := s.effectsOf(ctx, client, record, received)
+	if err != nil {
+		return wire.ResultResponse{}, err
+	}
+	s.blobUse.RLock()
+	defer s.blobUse.RUnlock()
 	var blobs []webjob.Stream
 	for _, part := range record.Parts {
 		switch {
@@ -44,13 +51,72 @@ func (s *Server) Receive(ctx context.Context, client webjob.Client, recordLength
 			}
 		}
 	}
-	added, err := s.store.AddResult(ctx, result, blobs)
+	added, err := s.store.AddResult(ctx, result, blobs, effects)
 	if err != nil {
 		return wire.ResultResponse{}, err
+	}
+	if added {
+		s.outbox.Wake()
+		if effects.OrderRun != nil {
+			// It is durable: what does not come of this comes of the next start.
+			if err := s.dispatcher.finished(ctx, *effects.OrderRun); err != nil {
+				s.log.Error("an order was not carried on", "order", effects.OrderRun.Order, "error", err)
+			}
+		}
 	}
 	s.metrics.received(record.Outcome, bodyLength, added)
 	response.Known = !added
 	return response, nil
+}
+
+// effectsOf asks the hooks of a put, and gathers what goes with the result.
+func (s *Server) effectsOf(ctx context.Context, client webjob.Client, record *webjob.Record, received time.Time) (webjob.ResultEffects, error) {
+	var effects webjob.ResultEffects
+	order, owner, at, found := webjob.ParseRunID(record.Run)
+	if found && record.Order == order {
+		if owner != client.ID {
+			return effects, webjob.Errorf(webjob.Refused, "run %s is of client %s, not of %s", record.Run, owner, client.ID)
+		}
+		effects.OrderRun = &webjob.OrderRun{
+			Run: record.Run, Order: order, Client: owner, At: at, Rank: webjob.MaxOrderRuns, State: webjob.StateOf(record.Outcome), Updated: received,
+		}
+		effects.AddRun = s.dispatcher.keeps(order, client)
+	}
+	if p := s.policy.Load(); len(p.hooks)+len(p.triggers) == 0 {
+		return effects, nil
+	}
+	event := newEvent(webjob.OnPut, client)
+	event.Job, event.Version, event.Run, event.Order, event.Arguments = record.Job, record.Version, record.Run, record.Order, record.Arguments
+	event.Outcome, event.ExitStatus, event.Reason = record.Outcome, record.ExitStatus, record.Reason
+	if stdout, found := record.Part(webjob.Stdout); found {
+		event.Stdout = stdout.Digest
+	}
+	said, err := s.ask(ctx, event, client)
+	if err != nil {
+		return effects, err
+	}
+	effects.Notes = said.notes
+	subject := client.Subject()
+	follows := event.Stdout != "" && record.Outcome != webjob.NotStarted && record.Outcome != webjob.RunRefused && s.follows(record.Job, subject)
+	if follows {
+		effects.Output = event.Stdout
+	}
+	effects.Deliveries = func(before webjob.Digest) []webjob.Delivery {
+		list := s.deliveries(event, subject)
+		tell := func(kind webjob.EventKind) {
+			other := event
+			other.Kind, other.ID, other.Before = kind, event.ID+"-"+string(kind), before
+			list = append(list, s.deliveries(other, subject)...)
+		}
+		if record.Outcome != webjob.Succeeded {
+			tell(webjob.OnFailure)
+		}
+		if follows && before != event.Stdout {
+			tell(webjob.OnDiff)
+		}
+		return list
+	}
+	return effects, nil
 }
 
 func (s *Server) readRecord(client webjob.Client, recordLength, bodyLength int64, body io.Reader) ([]byte, *webjob.Record, error) {

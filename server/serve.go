@@ -81,8 +81,12 @@ func (s *Server) run(ctx context.Context, listeners []listener) error {
 			ErrorLog:          slog.NewLogLogger(s.log.With("listener", l.name).Handler(), slog.LevelInfo),
 		}
 	}
+	s.connections.watch(listeners[0].server)
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var work sync.WaitGroup
+	work.Go(func() { s.outbox.Run(background) })
+	work.Go(func() { s.dispatcher.run(background, s.allClients) })
+	work.Go(func() { s.housekeep(background) })
 	work.Go(func() {
 		s.sightings.run(background, func(err error) { s.log.Warn("last-seen times were not stored", "error", err) })
 	})
@@ -120,6 +124,7 @@ func (l listener) serve() error {
 // longer than the drain time. What was acknowledged before is durable already.
 func (s *Server) drain(listeners []listener) error {
 	s.draining.Store(true)
+	s.dispatcher.close()
 	limit := time.Duration(s.settings.Shutdown.Drain)
 	s.log.Info("stopping", "drain", limit)
 	ctx, cancel := context.WithTimeout(context.Background(), limit)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/hook"
 	"webjob.dev/webjob/trust"
 )
 
@@ -22,9 +23,17 @@ type Server struct {
 	log       *slog.Logger
 	metrics   *metrics
 	sightings *sightings
-	uploads   chan struct{} // one place for each result being received
-	draining  atomic.Bool
-	buffers   sync.Pool // *[]byte of copyBytes
+
+	dispatcher  *dispatcher
+	outbox      *hook.Outbox
+	connections *connections
+	policy      atomic.Pointer[policy]
+	policyError atomic.Pointer[error] // why the configuration on disk is not in use; nil when it is
+	blobUse     sync.RWMutex          // uploads read it, the removal of blobs writes it
+
+	uploads  chan struct{} // one place for each result being received
+	draining atomic.Bool
+	buffers  sync.Pool // *[]byte of copyBytes
 }
 
 // maxUploads bounds the results received at the same time. Each holds its record
@@ -46,20 +55,57 @@ func Open(ctx context.Context, settings *Settings, log *slog.Logger, open OpenBa
 	if err != nil {
 		return nil, err
 	}
+	policy, err := loadPolicy(settings)
+	if err != nil {
+		return nil, err
+	}
 	backends, err := open(ctx, settings.path(metadataFile), settings.path(blobsFolder))
 	if err != nil {
 		return nil, err
 	}
-	return &Server{
-		store:     backends.Store,
-		blobs:     backends.Blobs,
-		authority: authority,
-		settings:  settings,
-		log:       log,
-		metrics:   newMetrics(),
-		sightings: newSightings(backends.Store),
-		uploads:   make(chan struct{}, maxUploads),
-	}, nil
+	s := &Server{
+		store:       backends.Store,
+		blobs:       backends.Blobs,
+		authority:   authority,
+		settings:    settings,
+		log:         log,
+		metrics:     newMetrics(),
+		sightings:   newSightings(backends.Store),
+		dispatcher:  newDispatcher(backends.Store, log),
+		connections: newConnections(),
+		uploads:     make(chan struct{}, maxUploads),
+	}
+	s.policy.Store(policy)
+	s.outbox = hook.NewOutbox(backends.Store, s.trigger, log, s.metrics.told)
+	s.dispatcher.ended = s.orderEnded
+	if err := s.loadOrders(ctx); err != nil {
+		return nil, errors.Join(err, backends.Store.Close())
+	}
+	return s, nil
+}
+
+// loadOrders takes over the orders that have not ended.
+func (s *Server) loadOrders(ctx context.Context) error {
+	root, err := s.trustRoot(ctx)
+	if webjob.KindOf(err) == webjob.NotFound {
+		return nil // nobody could have signed one
+	}
+	if err != nil {
+		return err
+	}
+	return s.dispatcher.load(ctx, root)
+}
+
+// orderEnded returns what triggers are told of the end of an order.
+func (s *Server) orderEnded(o webjob.OrderStatus) []webjob.Delivery {
+	event := newEvent(webjob.OnOrder, webjob.Client{})
+	event.Order, event.Job, event.Version, event.Arguments = o.ID, o.Job, o.Version, o.Arguments
+	event.State, event.Counts = o.State, o.Counts
+	list := s.deliveries(event, webjob.Subject{})
+	if len(list) > 0 {
+		defer s.outbox.Wake()
+	}
+	return list
 }
 
 // Close stores the last-seen times and closes the store.

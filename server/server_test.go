@@ -105,7 +105,7 @@ func (w *world) client(id string) *tls.Config {
 	digest := trust.KeyDigest(certificate)
 	secret := webjob.DigestOf([]byte("token of " + id))
 	must(w.t, w.backends.Store.AddToken(w.t.Context(), webjob.Token{ID: "t", Secret: secret, Role: webjob.RoleClient, Uses: 1, Expires: time.Now().Add(time.Hour)}))
-	must(w.t, w.backends.Store.Enroll(w.t.Context(), secret, webjob.Client{ID: id, Platform: "linux/amd64", Key: digest, EnrolledAt: time.Now()}))
+	must(w.t, w.backends.Store.Enroll(w.t.Context(), secret, webjob.Client{ID: id, Platform: "linux/amd64", Key: digest, EnrolledAt: time.Now()}, nil))
 	return trust.ClientTLS(w.ca.Certificate, tls.Certificate{Certificate: [][]byte{certificate.Raw}, PrivateKey: key.Signer()})
 }
 
@@ -342,7 +342,7 @@ func TestConnectionsAreMutual(t *testing.T) {
 		"a server's certificate":          {server, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			response, err := httpClient(c.config).Get(w.endpoint.URL + wire.JobPath("job", "linux/amd64"))
+			response, err := httpClient(c.config).Get(w.endpoint.URL + wire.JobPath("job", wire.JobQuery{Platform: "linux/amd64"}))
 			if err != nil {
 				if c.status != 0 {
 					t.Fatal(err)
@@ -374,7 +374,7 @@ func TestPayloadsOfOthersAreNotThere(t *testing.T) {
 	must(t, err)
 	for id, want := range map[string]int{"web1": 200, "web2": 404} {
 		c := httpClient(w.client(id))
-		for _, path := range []string{wire.JobPath("own", "linux/amd64"), wire.BlobPath(d)} {
+		for _, path := range []string{wire.JobPath("own", wire.JobQuery{Platform: "linux/amd64"}), wire.BlobPath(d)} {
 			response, err := c.Get(w.endpoint.URL + path)
 			must(t, err)
 			must(t, response.Body.Close())
@@ -390,7 +390,7 @@ func TestRevocationOnOpenConnection(t *testing.T) {
 	w := newWorld(t)
 	c := &http.Client{Transport: &http.Transport{TLSClientConfig: w.client("web1")}}
 	get := func() int {
-		response, err := c.Get(w.endpoint.URL + wire.JobPath("job", "linux/amd64"))
+		response, err := c.Get(w.endpoint.URL + wire.JobPath("job", wire.JobQuery{Platform: "linux/amd64"}))
 		must(t, err)
 		_, err = io.Copy(io.Discard, response.Body)
 		must(t, errors.Join(err, response.Body.Close()))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"webjob.dev/webjob/config"
+	"webjob.dev/webjob/hook"
 	"webjob.dev/webjob/trust"
 )
 
@@ -30,6 +31,9 @@ type Settings struct {
 	Telemetry ListenerSettings `toml:"telemetry"`
 	Log       LogSettings      `toml:"log"`
 	Shutdown  ShutdownSettings `toml:"shutdown"`
+	Clients   ClientSettings   `toml:"clients"`
+	Hooks     []hook.Settings  `toml:"hook"`
+	Triggers  []hook.Settings  `toml:"trigger"`
 	dir       string           // the server folder
 }
 
@@ -53,6 +57,11 @@ type LogSettings struct {
 // ShutdownSettings says how the server ends.
 type ShutdownSettings struct {
 	Drain config.Duration `toml:"drain"` // how long requests under way may take
+}
+
+// ClientSettings says what is expected of clients.
+type ClientSettings struct {
+	Overdue config.Duration `toml:"overdue"` // after so long without a word it is told; 0 never
 }
 
 func defaultSettings(dir string) *Settings {
@@ -99,7 +108,18 @@ func (s *Settings) Check() error {
 	if s.Log.Format != "text" && s.Log.Format != "json" {
 		return config.Keyf("log.format", "%.40q is unknown; use \"text\" or \"json\"", s.Log.Format)
 	}
-	return s.Shutdown.Drain.Within("shutdown.drain", 0, time.Hour)
+	if err := s.Shutdown.Drain.Within("shutdown.drain", 0, time.Hour); err != nil {
+		return err
+	}
+	if s.Clients.Overdue != 0 {
+		if err := s.Clients.Overdue.Within("clients.overdue", 2*time.Minute, 366*24*time.Hour); err != nil {
+			return err
+		}
+	}
+	if err := hook.CheckHooks(s.Hooks); err != nil {
+		return err
+	}
+	return hook.CheckTriggers(s.Triggers)
 }
 
 // Level returns the log level; the settings were checked.

@@ -22,6 +22,9 @@ type metrics struct {
 	resultBytes  prometheus.Counter
 	payloadBytes prometheus.Counter
 	enrolments   *prometheus.CounterVec
+	hooks        *prometheus.CounterVec
+	triggers     *prometheus.CounterVec
+	polls        prometheus.Gauge
 }
 
 func newMetrics() *metrics {
@@ -49,8 +52,17 @@ func newMetrics() *metrics {
 		enrolments: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "webjob_enrolments_total", Help: "Certificates given for a token, by role.",
 		}, []string{"role"}),
+		hooks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "webjob_hooks_total", Help: "Hooks asked, by hook and what came of it: allowed, refused, failed_open, failed_closed.",
+		}, []string{"hook", "answer"}),
+		triggers: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "webjob_triggers_total", Help: "Attempts to tell a trigger, by trigger and whether it took the event: delivered, failed.",
+		}, []string{"trigger", "answer"}),
+		polls: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "webjob_agents_waiting", Help: "Agents whose poll is held open now.",
+		}),
 	}
-	m.registry.MustRegister(m.requests, m.durations, m.results, m.repeated, m.resultBytes, m.payloadBytes, m.enrolments,
+	m.registry.MustRegister(m.hooks, m.triggers, m.polls, m.requests, m.durations, m.results, m.repeated, m.resultBytes, m.payloadBytes, m.enrolments,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -67,6 +79,14 @@ func (m *metrics) received(outcome webjob.Outcome, bytes int64, added bool) {
 	}
 	m.results.WithLabelValues(string(outcome)).Inc()
 	m.resultBytes.Add(float64(bytes))
+}
+
+func (m *metrics) told(trigger string, err error) {
+	answer := "delivered"
+	if err != nil {
+		answer = "failed"
+	}
+	m.triggers.WithLabelValues(trigger, answer).Inc()
 }
 
 // TelemetryHandler serves /healthz (the process answers), /readyz (every backend

@@ -37,12 +37,17 @@ func SignManifest(m *webjob.Manifest, keys ...*PrivateKey) ([]byte, error) {
 	if err := m.Check(); err != nil {
 		return nil, err
 	}
-	payload, err := Canonical(m)
+	return sign("manifest", ManifestType, m, webjob.MaxManifestBytes, keys)
+}
+
+// sign returns an envelope around the canonical form of a document.
+func sign(what, payloadType string, document any, limit int, keys []*PrivateKey) ([]byte, error) {
+	payload, err := Canonical(document)
 	if err != nil {
 		return nil, err
 	}
-	if len(payload) > webjob.MaxManifestBytes {
-		return nil, webjob.Errorf(webjob.TooLarge, "manifest has %d bytes; at most %d", len(payload), webjob.MaxManifestBytes)
+	if len(payload) > limit {
+		return nil, webjob.Errorf(webjob.TooLarge, "%s has %d bytes; at most %d", what, len(payload), limit)
 	}
 	var signers []dsse.Signer
 	for _, key := range keys {
@@ -50,9 +55,9 @@ func SignManifest(m *webjob.Manifest, keys ...*PrivateKey) ([]byte, error) {
 	}
 	signer, err := dsse.NewEnvelopeSigner(signers...)
 	if err != nil {
-		return nil, webjob.Errorf(webjob.Invalid, "sign manifest: %w; name at least one key", err)
+		return nil, webjob.Errorf(webjob.Invalid, "sign %s: %w; name at least one key", what, err)
 	}
-	envelope, err := signer.SignPayload(context.Background(), ManifestType, payload)
+	envelope, err := signer.SignPayload(context.Background(), payloadType, payload)
 	if err != nil {
 		return nil, err
 	}
@@ -64,31 +69,11 @@ func SignManifest(m *webjob.Manifest, keys ...*PrivateKey) ([]byte, error) {
 // keys do not count. The error is Refused when the signatures do not suffice or
 // the manifest expired, Invalid when the bytes are no envelope or no manifest.
 func (r *Root) VerifyManifest(data []byte, now time.Time) (*SignedManifest, error) {
-	keys, err := r.publicKeys()
+	payload, signedBy, err := r.verify("manifest", ManifestType, data)
 	if err != nil {
 		return nil, err
 	}
-	envelope, err := parseEnvelope(data)
-	if err != nil {
-		return nil, err
-	}
-	if envelope.PayloadType != ManifestType {
-		return nil, webjob.Errorf(webjob.Refused, "envelope holds a %.80q, not a job manifest", envelope.PayloadType)
-	}
-	var verifiers []dsse.Verifier
-	for _, key := range keys {
-		verifiers = append(verifiers, key)
-	}
-	verifier, err := dsse.NewMultiEnvelopeVerifier(r.Threshold, verifiers...)
-	if err != nil {
-		return nil, err
-	}
-	accepted, payload, err := verifier.VerifyAndDecode(context.Background(), envelope)
-	if err != nil {
-		return nil, webjob.Errorf(webjob.Refused, "manifest has %d of %d required signatures by trusted keys (%s); have it signed by enough of them, unchanged",
-			len(accepted), r.Threshold, strings.Join(r.keyNames(), ", "))
-	}
-	m := SignedManifest{Digest: webjob.DigestOf(payload)}
+	m := SignedManifest{Digest: webjob.DigestOf(payload), SignedBy: signedBy}
 	if err := decodeCanonical("manifest", payload, &m.Manifest); err != nil {
 		return nil, err
 	}
@@ -99,10 +84,40 @@ func (r *Root) VerifyManifest(data []byte, now time.Time) (*SignedManifest, erro
 		return nil, webjob.Errorf(webjob.Refused, "job %s version %d expired at %s (it is %s here); publish a new version, or mend this clock",
 			m.Name, m.Version, m.Expires.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	}
-	for _, key := range accepted {
-		m.SignedBy = append(m.SignedBy, r.nameOf(key.KeyID, keys))
-	}
 	return &m, nil
+}
+
+// verify opens an envelope around a document of the type that enough keys of the
+// root signed, and returns the document's bytes and the names of those keys.
+func (r *Root) verify(what, payloadType string, data []byte) (payload []byte, signedBy []string, err error) {
+	keys, err := r.publicKeys()
+	if err != nil {
+		return nil, nil, err
+	}
+	envelope, err := parseEnvelope(data)
+	if err != nil {
+		return nil, nil, err
+	}
+	if envelope.PayloadType != payloadType {
+		return nil, nil, webjob.Errorf(webjob.Refused, "envelope holds a %.80q, not a %s", envelope.PayloadType, what)
+	}
+	var verifiers []dsse.Verifier
+	for _, key := range keys {
+		verifiers = append(verifiers, key)
+	}
+	verifier, err := dsse.NewMultiEnvelopeVerifier(r.Threshold, verifiers...)
+	if err != nil {
+		return nil, nil, err
+	}
+	accepted, payload, err := verifier.VerifyAndDecode(context.Background(), envelope)
+	if err != nil {
+		return nil, nil, webjob.Errorf(webjob.Refused, "%s has %d of %d required signatures by trusted keys (%s); have it signed by enough of them, unchanged",
+			what, len(accepted), r.Threshold, strings.Join(r.keyNames(), ", "))
+	}
+	for _, key := range accepted {
+		signedBy = append(signedBy, r.nameOf(key.KeyID, keys))
+	}
+	return payload, signedBy, nil
 }
 
 func parseEnvelope(data []byte) (*dsse.Envelope, error) {

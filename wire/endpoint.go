@@ -2,6 +2,7 @@ package wire
 
 import (
 	"net/url"
+	"strconv"
 	"time"
 
 	"webjob.dev/webjob"
@@ -29,6 +30,13 @@ const (
 	// HeaderEnvelopeLength is the number of bytes of the envelope at the start of a
 	// job's body; what follows is the payload for the platform that was asked for.
 	HeaderEnvelopeLength = "Webjob-Envelope-Length"
+	// HeaderLimits carries the server's ceilings for a run as JSON of the domain's
+	// Limits; they only ever make a job's own limits tighter.
+	HeaderLimits = "Webjob-Limits"
+	// HeaderPutURL names the server that results of the job go to.
+	HeaderPutURL = "Webjob-Put-Url"
+	// HeaderBegin says that hooks want to be asked before the run: POST /v1/runs.
+	HeaderBegin = "Webjob-Begin"
 )
 
 // InlinePayloadBytes is the size up to which a payload comes along with its
@@ -62,9 +70,42 @@ type EnrollResponse struct {
 	TrustRoot []byte `json:"trust_root,omitempty"`
 }
 
+// JobQuery says which version of a job is wanted, and what for.
+type JobQuery struct {
+	Platform webjob.Platform
+	Version  int64  // 0: the one that this client gets
+	Run      string // for hooks
+}
+
 // JobPath returns the path of a job by name, with the payload for the platform.
-func JobPath(name string, platform webjob.Platform) string {
-	return PathJobs + url.PathEscape(name) + "?platform=" + url.QueryEscape(string(platform))
+func JobPath(name string, q JobQuery) string {
+	values := url.Values{"platform": {string(q.Platform)}}
+	if q.Version != 0 {
+		values.Set("version", strconv.FormatInt(q.Version, 10))
+	}
+	if q.Run != "" {
+		values.Set("run", q.Run)
+	}
+	return PathJobs + url.PathEscape(name) + "?" + values.Encode()
+}
+
+// DecodeJobQuery reads and checks the query of JobPath.
+func DecodeJobQuery(values url.Values) (q JobQuery, err error) {
+	if text := values.Get("platform"); text != "" {
+		q.Platform = webjob.Platform(text)
+		if err := q.Platform.Check(); err != nil {
+			return q, err
+		}
+	}
+	if text := values.Get("version"); text != "" {
+		if q.Version, err = strconv.ParseInt(text, 10, 64); err != nil || q.Version < 1 || q.Version > webjob.MaxVersion {
+			return q, webjob.Errorf(webjob.Invalid, "version %.40q is not a number from 1 to %d", text, int64(webjob.MaxVersion))
+		}
+	}
+	if q.Run = values.Get("run"); q.Run != "" {
+		return q, webjob.CheckRunID(q.Run)
+	}
+	return q, nil
 }
 
 // BlobPath returns the path of a blob.

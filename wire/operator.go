@@ -17,6 +17,11 @@ const (
 	PathOperatorJobs    = "/api/v1/jobs"
 	PathOperatorBlobs   = "/api/v1/blobs/" // + digest
 	PathOperatorResults = "/api/v1/results"
+	PathOrders          = "/api/v1/orders"
+	PathSelect          = "/api/v1/select"
+	PathDeliveries      = "/api/v1/deliveries"
+	PathHooks           = "/api/v1/hooks"
+	PathConfig          = "/api/v1/config"
 )
 
 // TrustRoot carries the current trust root.
@@ -68,7 +73,75 @@ func join(base, name string, rest []string) string {
 	return path
 }
 
-// RevokeRequest says why a client is revoked.
+// OrderPath returns the path of an order, or of something below it.
+func OrderPath(id string, rest ...string) string { return join(PathOrders, id, rest) }
+
+// OrderRequest carries a signed order.
+type OrderRequest struct {
+	Envelope []byte `json:"envelope"`
+}
+
+// StopRequest stops an order.
+type StopRequest struct {
+	Reason  string `json:"reason,omitempty"`
+	Running bool   `json:"running,omitempty"` // end the runs under way as well
+}
+
+// OrderDetail is an order and the runs that are worth a look.
+type OrderDetail struct {
+	webjob.OrderStatus
+	Slowest []webjob.OrderRun `json:"slowest,omitempty"` // running, the longest first
+	Failing []webjob.OrderRun `json:"failing,omitempty"`
+}
+
+// SelectRequest asks whom a selector means.
+type SelectRequest struct {
+	On string `json:"on"`
+}
+
+// SelectResponse tells whom.
+type SelectResponse struct {
+	Matching int64    `json:"matching"` // clients that are not revoked
+	Enrolled int64    `json:"enrolled"` // of so many
+	Examples []string `json:"examples"` // at most five
+}
+
+// LabelsRequest replaces a client's labels.
+type LabelsRequest struct {
+	Labels webjob.Labels `json:"labels"`
+}
+
+// RetryRequest makes dead deliveries due again: one, or all when Sequence is 0.
+type RetryRequest struct {
+	Sequence int64 `json:"sequence"`
+}
+
+// RetryResponse tells how many.
+type RetryResponse struct {
+	Retried int64 `json:"retried"`
+}
+
+// HookInfo is one hook or trigger as it is configured.
+type HookInfo struct {
+	Kind      string             `json:"kind"` // hook, trigger
+	Name      string             `json:"name"`
+	On        []webjob.EventKind `json:"on"`
+	Jobs      []string           `json:"jobs,omitempty"`
+	Clients   string             `json:"clients,omitempty"`
+	Command   []string           `json:"command,omitempty"`
+	URL       string             `json:"url,omitempty"`
+	OnFailure string             `json:"on_failure,omitempty"`
+}
+
+// Explained is what holds for a client and a job.
+type Explained struct {
+	Client string           `json:"client"`
+	Job    string           `json:"job,omitempty"`
+	Values []webjob.Setting `json:"values"`
+	Error  string           `json:"error,omitempty"` // why the files on disk are not in use
+}
+
+// RevokeRequest says why a client is revoked or suspended.
 type RevokeRequest struct {
 	Reason string `json:"reason,omitempty"`
 }
@@ -98,7 +171,8 @@ type List[T any] struct {
 // ResultDetail is one result with its record.
 type ResultDetail struct {
 	webjob.Result
-	Record []byte `json:"record"` // exact JSON
+	Record []byte        `json:"record"` // exact JSON
+	Notes  []webjob.Note `json:"notes,omitempty"`
 }
 
 // EncodeResultFilter returns the filter as a query.
@@ -155,6 +229,31 @@ func DecodeResultFilter(q url.Values) (webjob.ResultFilter, error) {
 		}
 	}
 	return f, nil
+}
+
+// EncodeOrderFilter returns the filter as a query.
+func EncodeOrderFilter(f webjob.OrderFilter) url.Values {
+	q := EncodePage(f.Page)
+	for key, value := range map[string]string{"job": f.Job, "state": string(f.State), "tag": f.Tag} {
+		if value != "" {
+			q.Set(key, value)
+		}
+	}
+	return q
+}
+
+// DecodeOrderFilter reads and checks a query made by EncodeOrderFilter.
+func DecodeOrderFilter(q url.Values) (f webjob.OrderFilter, err error) {
+	f = webjob.OrderFilter{Job: q.Get("job"), State: webjob.OrderState(q.Get("state")), Tag: q.Get("tag")}
+	if f.Page, err = DecodePage(q); err != nil {
+		return f, err
+	}
+	if f.Page.After != "" {
+		if n, err := strconv.ParseInt(f.Page.After, 10, 64); err != nil || n < 0 {
+			return f, webjob.Errorf(webjob.Invalid, "after is %.40q; use the \"next\" of the page before", f.Page.After)
+		}
+	}
+	return f, webjob.CheckLine("tag", f.Tag, 100)
 }
 
 func decodeTime(q url.Values, key string) (time.Time, error) {

@@ -155,6 +155,14 @@ func (s *Store) Has(_ context.Context, d webjob.Digest) (bool, error) {
 	return true, nil
 }
 
+// Remove implements [webjob.Blobs].
+func (s *Store) Remove(_ context.Context, d webjob.Digest) error {
+	if err := os.Remove(s.path(d)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return backendError("remove blob", err)
+	}
+	return nil
+}
+
 // Ping implements [webjob.Blobs]: it writes and removes a file.
 func (s *Store) Ping(context.Context) error {
 	f, err := os.CreateTemp(s.temporary(), "ping-*")

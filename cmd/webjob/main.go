@@ -19,10 +19,12 @@ func main() {
 		Short: "Run known-good programs on this machine and send what they say",
 		Example: `  webjob enroll --token TOKEN
   webjob run host-diagnostics
-  webjob run inventory -- --verbose /srv`,
+  webjob run inventory -- --verbose /srv
+  webjob agent`,
 	}
 	cli.AddFormatFlag(root)
 	state := root.PersistentFlags().String("state", endpoint.DefaultDir(), "state folder; nothing is written elsewhere")
-	root.AddCommand(enrollCommand(state), runCommand(state), spoolCommand(state))
+	root.AddCommand(enrollCommand(state), runCommand(state), agentCommand(state), serviceCommand(state), statusCommand(state),
+		spoolCommand(state), orderedCommand(state))
 	os.Exit(cli.Run(root, os.Args[1:], cli.StatusConfig))
 }

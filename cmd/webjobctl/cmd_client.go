@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -12,14 +14,21 @@ import (
 )
 
 func clientCommand(open openHome) *cobra.Command {
-	c := &cobra.Command{Use: "client", Short: "Enrolled machines: list, show, revoke"}
-	c.AddCommand(clientListCommand(open), clientShowCommand(open), clientRevokeCommand(open))
+	c := &cobra.Command{Use: "client", Short: "Enrolled machines: list, show, label, suspend, revoke"}
+	c.AddCommand(clientListCommand(open), clientShowCommand(open), clientLabelCommand(open), clientSuspendCommand(open),
+		clientReadmitCommand(open), clientRevokeCommand(open))
 	return c
 }
 
 func clientState(client webjob.Client) string {
 	if client.Revoked() {
 		return "revoked"
+	}
+	if !client.SuspendedAt.IsZero() {
+		return "suspended"
+	}
+	if !client.OverdueAt.IsZero() {
+		return "overdue"
 	}
 	return "enrolled"
 }
@@ -53,14 +62,22 @@ func clientListCommand(open openHome) *cobra.Command {
 }
 
 func showClient(c *cobra.Command, client webjob.Client) error {
+	facts := client.Subject().Facts
 	return cli.Show(c, client, []cli.Field{
 		{Name: "Client:", Value: client.ID},
 		{Name: "State:", Value: clientState(client)},
 		{Name: "Platform:", Value: string(client.Platform)},
 		{Name: "Labels:", Value: client.Labels.String()},
+		{Name: "Host:", Value: facts.Host},
+		{Name: "System:", Value: facts.System},
+		{Name: "Webjob:", Value: facts.Version},
+		{Name: "Addresses:", Value: strings.Join(facts.Addresses, " ")},
+		{Name: "Booted:", Value: cli.Time(facts.Booted)},
 		{Name: "Key:", Value: string(client.Key)},
 		{Name: "Enrolled:", Value: cli.Time(client.EnrolledAt)},
 		{Name: "Last seen:", Value: cli.Time(client.LastSeen)},
+		{Name: "Suspended:", Value: cli.Time(client.SuspendedAt)},
+		{Name: "Overdue since:", Value: cli.Time(client.OverdueAt)},
 		{Name: "Revoked:", Value: cli.Time(client.RevokedAt)},
 		{Name: "Reason:", Value: client.Reason},
 	})
@@ -88,6 +105,71 @@ not undone; the machine can come back with a new token and another id.`,
 	}
 	c.Flags().StringVar(&reason, "reason", "", "why, for the record")
 	return c
+}
+
+func clientSuspendCommand(open openHome) *cobra.Command {
+	var reason string
+	c := &cobra.Command{
+		Use: "suspend CLIENT", Short: "Shut a client out for now, at once", Args: cobra.ExactArgs(1),
+		Long: `Suspend cuts the client's connections and refuses it until webjobctl client readmit.`,
+		RunE: func(c *cobra.Command, args []string) error {
+			return onClient(c, open, http.MethodPost, args[0], &wire.RevokeRequest{Reason: reason}, "suspend")
+		},
+	}
+	c.Flags().StringVar(&reason, "reason", "", "why, for the record")
+	return c
+}
+
+func clientReadmitCommand(open openHome) *cobra.Command {
+	return &cobra.Command{
+		Use: "readmit CLIENT", Short: "Let a suspended client in again", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return onClient(c, open, http.MethodPost, args[0], struct{}{}, "readmit")
+		},
+	}
+}
+
+func clientLabelCommand(open openHome) *cobra.Command {
+	return &cobra.Command{
+		Use: "label CLIENT [KEY=VALUE | KEY-]...", Short: "Set and remove labels of a client", Args: cobra.MinimumNArgs(2),
+		Example: `  webjobctl client label web1 env=prod old-`,
+		RunE: func(c *cobra.Command, args []string) error {
+			s, err := open.session()
+			if err != nil {
+				return err
+			}
+			if err := webjob.CheckClientID(args[0]); err != nil {
+				return fmt.Errorf("client label: %w", err)
+			}
+			var client webjob.Client
+			if err := s.Call(c.Context(), http.MethodGet, wire.ClientPath(args[0]), nil, nil, &client); err != nil {
+				return fmt.Errorf("client label: %w", err)
+			}
+			labels, err := changeLabels(client.Labels, args[1:])
+			if err != nil {
+				return fmt.Errorf("client label: %w", err)
+			}
+			return onClient(c, open, http.MethodPut, args[0], &wire.LabelsRequest{Labels: labels}, "labels")
+		},
+	}
+}
+
+// changeLabels sets KEY=VALUE and removes KEY-.
+func changeLabels(before webjob.Labels, changes []string) (webjob.Labels, error) {
+	labels := webjob.Labels{}
+	maps.Copy(labels, before)
+	for _, change := range changes {
+		if key, remove := strings.CutSuffix(change, "-"); remove && !strings.Contains(key, "=") {
+			delete(labels, key)
+			continue
+		}
+		set, err := webjob.ParseLabels([]string{change})
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(labels, set)
+	}
+	return labels, labels.Check()
 }
 
 func onClient(c *cobra.Command, open openHome, method, id string, in any, action ...string) error {

@@ -112,10 +112,14 @@ func resultShowCommand(open openHome) *cobra.Command {
 				return fmt.Errorf("result show: %w", err)
 			}
 			fields := append(cli.RecordFields(record), cli.Field{Name: "Received:", Value: detail.Received.Format(time.RFC3339Nano)})
+			for _, note := range detail.Notes {
+				fields = append(fields, noteFields(note)...)
+			}
 			if err := cli.Show(c, struct {
 				webjob.Result
 				Record json.RawMessage `json:"record"`
-			}{detail.Result, detail.Record}, fields); err != nil || cli.FormatOf(c) != cli.Table {
+				Notes  []webjob.Note   `json:"notes,omitempty"`
+			}{detail.Result, detail.Record, detail.Notes}, fields); err != nil || cli.FormatOf(c) != cli.Table {
 				return err
 			}
 			for _, part := range record.Parts {
@@ -126,6 +130,22 @@ func resultShowCommand(open openHome) *cobra.Command {
 			return nil
 		},
 	}
+}
+
+// noteFields are what a hook added.
+func noteFields(n webjob.Note) []cli.Field {
+	var fields []cli.Field
+	by := " (hook " + n.Hook + " on " + string(n.Event) + ")"
+	for _, text := range n.Notes {
+		fields = append(fields, cli.Field{Name: "Note:", Value: text + by})
+	}
+	if len(n.Labels) > 0 {
+		fields = append(fields, cli.Field{Name: "Labels:", Value: n.Labels.String() + by})
+	}
+	if n.Error != "" {
+		fields = append(fields, cli.Field{Name: "Hook failed:", Value: n.Error + by})
+	}
+	return fields
 }
 
 // excerptLines is how many lines of a stream are shown.

@@ -15,18 +15,19 @@ import (
 func main() {
 	root := &cobra.Command{
 		Use:   "webjobctl",
-		Short: "Sign and publish jobs, let machines in, read results",
+		Short: "Sign and publish jobs, give orders, let machines in, read results",
 		Example: `  webjobctl login --token TOKEN
   webjobctl key new alice && webjobctl trust set alice
   webjobctl token new --label env=prod
   webjobctl job publish check-disks.sh
+  webjobctl order new check-disks --on env=prod --watch
   webjobctl result list --outcome failed`,
 	}
 	cli.AddFormatFlag(root)
 	home := root.PersistentFlags().String("home", operator.DefaultDir(), "operator folder: keys and login")
 	open := func() (*operator.Home, error) { return operator.OpenHome(*home) }
 	root.AddCommand(loginCommand(open), keyCommand(open), trustCommand(open), tokenCommand(open),
-		jobCommand(open), clientCommand(open), resultCommand(open))
+		jobCommand(open), orderCommand(open), clientCommand(open), resultCommand(open), hookCommand(open), configCommand(open))
 	os.Exit(cli.Run(root, os.Args[1:], cli.StatusUsage))
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,7 +21,7 @@ func serveCommand() *cobra.Command {
 	var dir string
 	c := &cobra.Command{
 		Use:     "serve --dir DIR",
-		Short:   "Serve until SIGTERM, which lets requests under way finish",
+		Short:   "Serve until SIGTERM, which lets requests under way finish; SIGHUP reads the configuration again",
 		Example: `  webjobd serve --dir /srv/webjob`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -31,7 +33,9 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			stop := reloadOnHangup(c.Context(), s)
 			err = s.Serve(c.Context())
+			stop()
 			ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 			defer cancel()
 			return errors.Join(err, s.Close(ctx))
@@ -39,6 +43,28 @@ func serveCommand() *cobra.Command {
 	}
 	dirFlag(c, &dir)
 	return c
+}
+
+// reloadOnHangup reads the configuration again at SIGHUP, until the returned
+// function is called. What is wrong is told by the log.
+func reloadOnHangup(ctx context.Context, s *server.Server) (stop func()) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-hangup:
+				_ = s.Reload(ctx) // told by the log, and the configuration before holds
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(hangup)
+		close(done)
+	}
 }
 
 func dirFlag(c *cobra.Command, dir *string) {

@@ -7,6 +7,7 @@ package fetch
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -39,6 +40,12 @@ func (e *VerificationError) Unwrap() error { return e.Err }
 // small, the payload behind it, not looked at yet.
 type Offer struct {
 	*trust.SignedManifest
+	Envelope []byte // exact
+	// Limits are the server's ceilings, PutURL its wish for the result; both may be empty.
+	Limits webjob.Limits
+	PutURL string
+	// Begin says that the server's hooks want to be asked before the run.
+	Begin  bool
 	client *wire.Client
 	behind io.ReadCloser // what follows the envelope in the answer
 	length int64         // of it, as the server says
@@ -47,11 +54,11 @@ type Offer struct {
 // Job gets and verifies the manifest of the version of a job that the server gives
 // this client. An error of verification is a [*VerificationError]. The caller closes
 // the offer.
-func Job(ctx context.Context, c *wire.Client, who Requester, name string, now time.Time) (*Offer, error) {
+func Job(ctx context.Context, c *wire.Client, who Requester, name string, q wire.JobQuery, now time.Time) (*Offer, error) {
 	if err := webjob.CheckJobName(name); err != nil {
 		return nil, err
 	}
-	response, err := c.Send(ctx, http.MethodGet, wire.JobPath(name, webjob.ThisPlatform), nil, nil, -1)
+	response, err := c.Send(ctx, http.MethodGet, wire.JobPath(name, q), nil, nil, -1)
 	if err != nil {
 		return nil, err
 	}
@@ -59,11 +66,41 @@ func Job(ctx context.Context, c *wire.Client, who Requester, name string, now ti
 	if err == nil {
 		var m *trust.SignedManifest
 		if m, err = verify(envelope, who, name, now); err == nil {
-			return &Offer{SignedManifest: m, client: c, behind: response.Body, length: response.ContentLength - int64(len(envelope))}, nil
+			o := &Offer{SignedManifest: m, Envelope: envelope, client: c, behind: response.Body, length: response.ContentLength - int64(len(envelope))}
+			if err = o.readHeader(response.Header); err == nil {
+				return o, nil
+			}
 		}
 		err = &VerificationError{Err: err}
 	}
 	return nil, errors.Join(err, response.Body.Close())
+}
+
+// Kept verifies an envelope that was kept from an earlier answer, as if it came now;
+// payload, of the size, is what was kept beside it. The caller closes the offer.
+func Kept(envelope []byte, who Requester, name string, now time.Time, payload io.ReadCloser, size int64) (*Offer, error) {
+	m, err := verify(envelope, who, name, now)
+	if err != nil {
+		return nil, errors.Join(&VerificationError{Err: err}, payload.Close())
+	}
+	return &Offer{SignedManifest: m, Envelope: envelope, behind: payload, length: size}, nil
+}
+
+// readHeader reads what the server says beside the manifest. None of it can loosen
+// what the manifest and this endpoint allow.
+func (o *Offer) readHeader(h http.Header) error {
+	if text := h.Get(wire.HeaderLimits); text != "" {
+		if err := json.Unmarshal([]byte(text), &o.Limits); err != nil {
+			return webjob.Errorf(webjob.Invalid, "header %s is not readable: %w", wire.HeaderLimits, err)
+		}
+	}
+	if o.PutURL = h.Get(wire.HeaderPutURL); o.PutURL != "" {
+		if err := trust.CheckServerURL(o.PutURL); err != nil {
+			return err
+		}
+	}
+	o.Begin = h.Get(wire.HeaderBegin) != ""
+	return nil
 }
 
 // readEnvelope reads the envelope at the start of an answer.

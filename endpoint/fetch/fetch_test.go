@@ -86,7 +86,7 @@ func (h *hostile) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // get walks the whole stage and returns the payload that would run.
 func (h *hostile) get(t *testing.T) ([]byte, error) {
 	who := fetch.Requester{ID: "web1", Labels: webjob.Labels{"env": "prod"}, Root: h.root}
-	offer, err := fetch.Job(t.Context(), h.client, who, "job", time.Now())
+	offer, err := fetch.Job(t.Context(), h.client, who, "job", wire.JobQuery{}, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +185,7 @@ func TestSilentServer(t *testing.T) {
 	c := wire.NewClient(server.URL, server.Client().Transport.(*http.Transport).TLSClientConfig)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	_, err := fetch.Job(ctx, c, fetch.Requester{}, "job", time.Now())
+	_, err := fetch.Job(ctx, c, fetch.Requester{}, "job", wire.JobQuery{}, time.Now())
 	if webjob.KindOf(err) != webjob.Unavailable || !strings.Contains(err.Error(), "did not answer in time") {
 		t.Fatalf("got %v", err)
 	}

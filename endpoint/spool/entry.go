@@ -182,7 +182,7 @@ func (e *Entry) Seal(record *webjob.Record) error {
 	if err := os.Rename(e.spool.path(e.run, draft), e.spool.path(e.run, recordFile)); err != nil {
 		return spoolError(err)
 	}
-	return spoolError(errors.Join(syncDirectory(e.spool.path(e.run)), syncDirectory(e.spool.dir)))
+	return spoolError(errors.Join(SyncDirectory(e.spool.path(e.run)), SyncDirectory(e.spool.dir)))
 }
 
 func (e *Entry) syncAll(files []string) error {
@@ -298,7 +298,8 @@ func (e *Entry) Remove() error {
 // Unlock lets other processes have the run.
 func (e *Entry) Unlock() error { return e.lock.Unlock() }
 
-func syncDirectory(dir string) error {
+// SyncDirectory makes the names in a folder durable, where the platform can.
+func SyncDirectory(dir string) error {
 	if !directoriesSync {
 		return nil
 	}

@@ -56,6 +56,21 @@ func (s *Spool) path(elements ...string) string {
 	return filepath.Join(append([]string{s.dir}, elements...)...)
 }
 
+// Runs returns the ids of the runs in the spool.
+func (s *Spool) Runs() ([]string, error) {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return nil, spoolError(err)
+	}
+	var runs []string
+	for _, entry := range entries {
+		if entry.Name() != trashFolder {
+			runs = append(runs, entry.Name())
+		}
+	}
+	return runs, nil
+}
+
 // State says how far a run in the spool is.
 type State string
 

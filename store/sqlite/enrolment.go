@@ -52,7 +52,7 @@ func useToken(ctx context.Context, c *sql.Conn, secret webjob.Digest) error {
 }
 
 // Enroll implements [webjob.Clients].
-func (s *Store) Enroll(ctx context.Context, secret webjob.Digest, client webjob.Client) error {
+func (s *Store) Enroll(ctx context.Context, secret webjob.Digest, client webjob.Client, deliveries []webjob.Delivery) error {
 	labels, err := json.Marshal(client.Labels)
 	if err != nil {
 		return err
@@ -66,20 +66,31 @@ func (s *Store) Enroll(ctx context.Context, secret webjob.Digest, client webjob.
 		if isUnique(err) {
 			return webjob.Errorf(webjob.Conflict, "client id %s is taken; choose another with --id", client.ID)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return insertDeliveries(ctx, c, deliveries)
 	})
 }
 
-const clientColumns = `id, labels, platform, key, enrolled_at, last_seen, revoked_at, reason`
+const clientColumns = `id, labels, platform, key, enrolled_at, last_seen, revoked_at, reason, suspended_at, overdue_at, facts`
 
 func scanClient(row scanner) (webjob.Client, error) {
 	var c webjob.Client
 	var labels string
-	var enrolled, seen, revoked sql.NullInt64
-	if err := row.Scan(&c.ID, &labels, &c.Platform, &c.Key, &enrolled, &seen, &revoked, &c.Reason); err != nil {
+	var enrolled, seen, revoked, suspended, overdue sql.NullInt64
+	var facts sql.NullString
+	if err := row.Scan(&c.ID, &labels, &c.Platform, &c.Key, &enrolled, &seen, &revoked, &c.Reason, &suspended, &overdue, &facts); err != nil {
 		return c, err
 	}
 	c.EnrolledAt, c.LastSeen, c.RevokedAt = fromMicros(enrolled), fromMicros(seen), fromMicros(revoked)
+	c.SuspendedAt, c.OverdueAt = fromMicros(suspended), fromMicros(overdue)
+	if facts.Valid {
+		c.Facts = &webjob.Facts{}
+		if err := json.Unmarshal([]byte(facts.String), c.Facts); err != nil {
+			return c, err
+		}
+	}
 	return c, json.Unmarshal([]byte(labels), &c.Labels)
 }
 
@@ -98,27 +109,78 @@ func (s *Store) ListClients(ctx context.Context, p webjob.Page) ([]webjob.Client
 
 // RevokeClient implements [webjob.Clients].
 func (s *Store) RevokeClient(ctx context.Context, id, reason string, at time.Time) error {
-	return s.writer.do(ctx, func(ctx context.Context, c *sql.Conn) error {
-		var there int
-		if err := c.QueryRowContext(ctx, `SELECT 1 FROM clients WHERE id = ?`, id).Scan(&there); err != nil {
-			return one(err, "client %s is not enrolled here", id)
-		}
-		_, err := c.ExecContext(ctx, `UPDATE clients SET revoked_at = ?, reason = ? WHERE id = ? AND revoked_at IS NULL`,
-			micros(at), reason, id)
+	return s.setClient(ctx, id, `revoked_at = coalesce(revoked_at, ?1), reason = iif(revoked_at IS NULL, ?2, reason)`, micros(at), reason)
+}
+
+// SuspendClient implements [webjob.Clients].
+func (s *Store) SuspendClient(ctx context.Context, id, reason string, at time.Time) error {
+	return s.setClient(ctx, id, `suspended_at = ?1, reason = iif(revoked_at IS NULL, ?2, reason)`, micros(at), reason)
+}
+
+// SetLabels implements [webjob.Clients].
+func (s *Store) SetLabels(ctx context.Context, id string, labels webjob.Labels) error {
+	encoded, err := json.Marshal(labels)
+	if err != nil {
 		return err
+	}
+	return s.setClient(ctx, id, `labels = ?1`, string(encoded))
+}
+
+// SetFacts implements [webjob.Clients].
+func (s *Store) SetFacts(ctx context.Context, id string, facts webjob.Facts) error {
+	encoded, err := json.Marshal(facts)
+	if err != nil {
+		return err
+	}
+	return s.setClient(ctx, id, `facts = ?1`, string(encoded))
+}
+
+// setClient changes columns of a client.
+func (s *Store) setClient(ctx context.Context, id, assignments string, args ...any) error {
+	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
+		result, err := c.ExecContext(ctx, `UPDATE clients SET `+assignments+` WHERE id = ?`, append(args, id)...)
+		if err != nil {
+			return err
+		}
+		if n, err := result.RowsAffected(); err != nil || n == 1 {
+			return err
+		}
+		return webjob.Errorf(webjob.NotFound, "client %s is not enrolled here", id)
 	})
 }
 
 // SawClients implements [webjob.Clients].
 func (s *Store) SawClients(ctx context.Context, seen map[string]time.Time) error {
-	return s.writer.do(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
 		for id, at := range seen {
-			if _, err := c.ExecContext(ctx, `UPDATE clients SET last_seen = max(coalesce(last_seen, 0), ?) WHERE id = ?`, micros(at), id); err != nil {
+			if _, err := c.ExecContext(ctx, `UPDATE clients SET last_seen = max(coalesce(last_seen, 0), ?), overdue_at = NULL WHERE id = ?`, micros(at), id); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// MarkOverdue implements [webjob.Clients].
+func (s *Store) MarkOverdue(ctx context.Context, before, at time.Time, notify func(webjob.Client) []webjob.Delivery) (marked int, err error) {
+	err = s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
+		overdue, err := rowsOf(ctx, c, scanClient, `SELECT `+clientColumns+` FROM clients
+			WHERE last_seen < ? AND overdue_at IS NULL AND revoked_at IS NULL AND suspended_at IS NULL`, micros(before))
+		if err != nil {
+			return err
+		}
+		marked = len(overdue)
+		for _, client := range overdue {
+			if _, err := c.ExecContext(ctx, `UPDATE clients SET overdue_at = ? WHERE id = ?`, micros(at), client.ID); err != nil {
+				return err
+			}
+			if err := insertDeliveries(ctx, c, notify(client)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return marked, err
 }
 
 // AddOperator implements [webjob.Operators].

@@ -76,6 +76,21 @@ func (s *Store) FindJob(ctx context.Context, name string, scopes []webjob.Scope)
 	})
 }
 
+// FindVersion implements [webjob.Jobs].
+func (s *Store) FindVersion(ctx context.Context, name string, version int64, scopes []webjob.Scope) (webjob.JobVersion, error) {
+	v, err := lookUp(&s.lookups, "version "+name+" "+strconv.FormatInt(version, 10), func() (webjob.JobVersion, error) {
+		v, err := s.JobVersion(ctx, name, version)
+		if err == nil {
+			v.Payloads, err = s.payloads(ctx, v)
+		}
+		return v, err
+	})
+	if err == nil && (!v.WithdrawnAt.IsZero() || !slices.Contains(scopes, v.Scope)) {
+		err = webjob.Errorf(webjob.NotFound, "job %s version %d is not published for this client; it was withdrawn, or is for others", name, version)
+	}
+	return v, err
+}
+
 func (s *Store) payloads(ctx context.Context, v webjob.JobVersion) ([]webjob.Payload, error) {
 	return all(ctx, s.read, func(row scanner) (p webjob.Payload, err error) {
 		return p, row.Scan(&p.Platform, &p.Digest, &p.Size)

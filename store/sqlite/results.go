@@ -18,7 +18,7 @@ const addResult = `INSERT INTO results
 	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO NOTHING`
 
 // AddResult implements [webjob.Results].
-func (s *Store) AddResult(ctx context.Context, r webjob.Result, blobs []webjob.Stream) (added bool, err error) {
+func (s *Store) AddResult(ctx context.Context, r webjob.Result, blobs []webjob.Stream, effects webjob.ResultEffects) (added bool, err error) {
 	inline := r.Inline
 	if inline == nil {
 		inline = []byte{}
@@ -46,13 +46,36 @@ func (s *Store) AddResult(ctx context.Context, r webjob.Result, blobs []webjob.S
 			}
 		}
 		added = true
-		return nil
+		return applyEffects(ctx, c, r, effects)
 	}
-	err = s.writer.wait(ctx, change{apply: apply, resultOnly: true, done: make(chan error, 1)})
+	err = s.quietly(ctx, apply)
 	if err != nil {
 		return false, err // and added may still be written to: the change was not waited for
 	}
 	return added, nil
+}
+
+// applyEffects makes the changes that go with a new result.
+func applyEffects(ctx context.Context, c *sql.Conn, r webjob.Result, effects webjob.ResultEffects) error {
+	if effects.OrderRun != nil {
+		if err := endOrderRun(ctx, c, *effects.OrderRun, effects.AddRun); err != nil {
+			return err
+		}
+	}
+	if err := insertNotes(ctx, c, r.Run, effects.Notes); err != nil {
+		return err
+	}
+	var before webjob.Digest
+	if effects.Output != "" {
+		var err error
+		if before, err = followOutput(ctx, c, r.Client, r.Job, effects.Output); err != nil {
+			return err
+		}
+	}
+	if effects.Deliveries == nil {
+		return nil
+	}
+	return insertDeliveries(ctx, c, effects.Deliveries(before))
 }
 
 // sameResult accepts a repeated upload and nothing else.

@@ -176,14 +176,30 @@ func all[T any](ctx context.Context, db *sql.DB, scan func(scanner) (T, error), 
 	if err != nil {
 		return nil, backendError(err)
 	}
+	items, err := collect(rows, scan)
+	return items, backendError(err)
+}
+
+// collect scans every row and closes the rows.
+func collect[T any](rows *sql.Rows, scan func(scanner) (T, error)) ([]T, error) {
 	defer func() { _ = rows.Close() }() // its errors are those of Err
 	var items []T
 	for rows.Next() {
 		item, err := scan(rows)
 		if err != nil {
-			return nil, backendError(err)
+			return nil, err
 		}
 		items = append(items, item)
 	}
-	return items, backendError(rows.Err())
+	return items, rows.Err()
+}
+
+// change makes a change that answers of before may depend on; quietly makes one that
+// nothing that is looked up depends on.
+func (s *Store) change(ctx context.Context, apply func(context.Context, *sql.Conn) error) error {
+	return s.writer.do(ctx, apply)
+}
+
+func (s *Store) quietly(ctx context.Context, apply func(context.Context, *sql.Conn) error) error {
+	return s.writer.wait(ctx, change{apply: apply, quiet: true, done: make(chan error, 1)})
 }

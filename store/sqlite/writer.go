@@ -31,9 +31,9 @@ type writer struct {
 // change is one caller's statements. They see the changes before them and are
 // undone alone when they fail.
 type change struct {
-	apply      func(context.Context, *sql.Conn) error
-	resultOnly bool // nothing that is looked up depends on it
-	done       chan error
+	apply func(context.Context, *sql.Conn) error
+	quiet bool // nothing that is looked up depends on it
+	done  chan error
 }
 
 // statements are those of every transaction, prepared once.
@@ -175,7 +175,7 @@ func (w *writer) commit(first change) {
 		w.rollback(ctx, applied, err)
 		return
 	}
-	if slices.ContainsFunc(applied, func(c change) bool { return !c.resultOnly }) {
+	if slices.ContainsFunc(applied, func(c change) bool { return !c.quiet }) {
 		w.forget()
 	}
 	for _, c := range applied {

@@ -40,6 +40,16 @@ func Run(t *testing.T, open Open) {
 		"the trust root is replaced":                    trustRoot,
 		"many writers at once all succeed or all clash": manyWriters,
 		"a failing change leaves the others":            failingAmongOthers,
+		"an order is added once, with its runs":         orderOnce,
+		"runs of an order end and are counted":          orderRunsEnd,
+		"runs are stopped and queued again":             orderStopAndResume,
+		"a result ends the run of its order":            resultEndsRun,
+		"outputs are followed":                          outputsFollowed,
+		"deliveries wait, fail, die and come back":      deliveries,
+		"notes are kept with their run":                 notes,
+		"clients are labelled, suspended, described":    clientChanges,
+		"overdue clients are told once":                 overdue,
+		"old results are pruned":                        pruning,
 		"answers a ping":                                func(t *testing.T, s webjob.Store) { must(t, s.Ping(t.Context())) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -92,7 +102,7 @@ func enroll(t *testing.T, s webjob.Store, ids ...string) {
 	tok := token(fmt.Sprint(ids), int64(len(ids)))
 	must(t, s.AddToken(t.Context(), tok))
 	for _, id := range ids {
-		must(t, s.Enroll(t.Context(), tok.Secret, client(id)))
+		must(t, s.Enroll(t.Context(), tok.Secret, client(id), nil))
 	}
 }
 
@@ -103,23 +113,23 @@ func tokenUses(t *testing.T, s webjob.Store) {
 	got, err := s.Token(t.Context(), tok.Secret)
 	must(t, err)
 	wantEqual(t, got, tok)
-	must(t, s.Enroll(t.Context(), tok.Secret, client("a")))
-	must(t, s.Enroll(t.Context(), tok.Secret, client("b")))
-	wantKind(t, s.Enroll(t.Context(), tok.Secret, client("c")), webjob.Refused)
+	must(t, s.Enroll(t.Context(), tok.Secret, client("a"), nil))
+	must(t, s.Enroll(t.Context(), tok.Secret, client("b"), nil))
+	wantKind(t, s.Enroll(t.Context(), tok.Secret, client("c"), nil), webjob.Refused)
 	_, err = s.Token(t.Context(), tok.Secret)
 	wantKind(t, err, webjob.NotFound)
-	wantKind(t, s.Enroll(t.Context(), webjob.DigestOf([]byte("forged")), client("c")), webjob.Refused)
+	wantKind(t, s.Enroll(t.Context(), webjob.DigestOf([]byte("forged")), client("c"), nil), webjob.Refused)
 }
 
 func enrolmentIsWhole(t *testing.T, s webjob.Store) {
 	enroll(t, s, "taken")
 	tok := token("fresh", 1)
 	must(t, s.AddToken(t.Context(), tok))
-	wantKind(t, s.Enroll(t.Context(), tok.Secret, client("taken")), webjob.Conflict)
+	wantKind(t, s.Enroll(t.Context(), tok.Secret, client("taken"), nil), webjob.Conflict)
 	got, err := s.Token(t.Context(), tok.Secret)
 	must(t, err)
 	wantEqual(t, got.Uses, int64(1))
-	must(t, s.Enroll(t.Context(), tok.Secret, client("free")))
+	must(t, s.Enroll(t.Context(), tok.Secret, client("free"), nil))
 	c, err := s.Client(t.Context(), "free")
 	must(t, err)
 	wantEqual(t, c, client("free"))
@@ -294,10 +304,10 @@ func result(run, client, job string, outcome webjob.Outcome, received time.Time)
 
 func resultOnce(t *testing.T, s webjob.Store) {
 	r := result("run1", "web1", "j", webjob.Failed, now)
-	added, err := s.AddResult(t.Context(), r, nil)
+	added, err := s.AddResult(t.Context(), r, nil, webjob.ResultEffects{})
 	must(t, err)
 	wantEqual(t, added, true)
-	added, err = s.AddResult(t.Context(), r, nil)
+	added, err = s.AddResult(t.Context(), r, nil, webjob.ResultEffects{})
 	must(t, err)
 	wantEqual(t, added, false)
 	for _, change := range []func(*webjob.Result){
@@ -306,7 +316,7 @@ func resultOnce(t *testing.T, s webjob.Store) {
 	} {
 		other := r
 		change(&other)
-		_, err = s.AddResult(t.Context(), other, nil)
+		_, err = s.AddResult(t.Context(), other, nil, webjob.ResultEffects{})
 		wantKind(t, err, webjob.Conflict)
 	}
 	got, err := s.Result(t.Context(), "run1")
@@ -326,7 +336,7 @@ func resultPages(t *testing.T, s webjob.Store) {
 		if i >= 5 {
 			job = "b"
 		}
-		_, err := s.AddResult(t.Context(), result(fmt.Sprint("r", i), who, job, outcome, now.Add(time.Duration(i)*time.Minute)), nil)
+		_, err := s.AddResult(t.Context(), result(fmt.Sprint("r", i), who, job, outcome, now.Add(time.Duration(i)*time.Minute)), nil, webjob.ResultEffects{})
 		must(t, err)
 	}
 	list := func(f webjob.ResultFilter) (runs []string) {
@@ -367,7 +377,7 @@ func blobDigests(t *testing.T, s webjob.Store) {
 	publish(t, s, version("j", 1, webjob.ScopeCommon), payload)
 	part := webjob.Stream{Name: webjob.Stdout, Digest: webjob.DigestOf([]byte("large")), Size: 1 << 20}
 	for _, run := range []string{"r1", "r2"} {
-		_, err := s.AddResult(t.Context(), result(run, "web1", "j", webjob.Succeeded, now), []webjob.Stream{part})
+		_, err := s.AddResult(t.Context(), result(run, "web1", "j", webjob.Succeeded, now), []webjob.Stream{part}, webjob.ResultEffects{})
 		must(t, err)
 	}
 	got := map[webjob.Digest]int64{}
@@ -399,7 +409,7 @@ func manyWriters(t *testing.T, s webjob.Store) {
 	errs := make(chan error, 2*runs)
 	for i := range 2 * runs {
 		go func() {
-			added, err := s.AddResult(context.Background(), result(fmt.Sprint("r", i%runs), "web1", "j", webjob.Succeeded, now), nil)
+			added, err := s.AddResult(context.Background(), result(fmt.Sprint("r", i%runs), "web1", "j", webjob.Succeeded, now), nil, webjob.ResultEffects{})
 			outcomes <- added
 			errs <- err
 		}()
@@ -424,7 +434,7 @@ func failingAmongOthers(t *testing.T, s webjob.Store) {
 	errs := make(chan error, 2*each)
 	for i := range each {
 		go func() {
-			_, err := s.AddResult(context.Background(), result(fmt.Sprint("r", i), "web1", "j", webjob.Succeeded, now), nil)
+			_, err := s.AddResult(context.Background(), result(fmt.Sprint("r", i), "web1", "j", webjob.Succeeded, now), nil, webjob.ResultEffects{})
 			errs <- err
 		}()
 		go func() { errs <- s.Publish(context.Background(), version("j", 5, webjob.ScopeCommon)) }()
@@ -443,7 +453,7 @@ func reopen(t *testing.T, open Open) {
 	s := open(t, place)
 	enroll(t, s, "web1")
 	publish(t, s, version("j", 1, webjob.ScopeCommon))
-	_, err := s.AddResult(t.Context(), result("r", "web1", "j", webjob.Succeeded, now), nil)
+	_, err := s.AddResult(t.Context(), result("r", "web1", "j", webjob.Succeeded, now), nil, webjob.ResultEffects{})
 	must(t, err)
 	must(t, s.Close())
 	s = open(t, place)

@@ -1,0 +1,149 @@
+package endpoint
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"webjob.dev/webjob"
+	"webjob.dev/webjob/wire"
+)
+
+// ErrLost says that a run was begun before and that nothing of it is left here: an
+// order runs at most once, so it does not run again.
+var ErrLost = errors.New("this run was begun before, and nothing of it is left here; it does not run again")
+
+// ErrHeld says that a run was begun before and that its result is at hand or on its
+// way.
+var ErrHeld = errors.New("this run was begun before; its result waits or is being made")
+
+// RunOffer does one run of an order: it verifies that the order is signed, for this
+// client, for now, and was not done before, and then walks like [Run]. What is wrong
+// with the order is a result. An error means that nothing ran: when it is
+// Unavailable the offer may be taken up again.
+func RunOffer(ctx context.Context, s *State, settings *Settings, offer wire.Offer) (*Ran, error) {
+	get, err := s.Enrolment(TargetGet)
+	if err != nil {
+		return nil, err
+	}
+	order, err := get.Root().VerifyOrder(offer.Order)
+	if err != nil {
+		return nil, err // not even its id can be believed
+	}
+	if offer.Run != order.RunID(get.ID, offer.At) {
+		return nil, webjob.Errorf(webjob.Refused, "run %.80q is not the run of order %s on client %s", offer.Run, order.ID, get.ID)
+	}
+	if err := s.checkUnclaimed(offer.Run); err != nil {
+		return nil, err
+	}
+	r, err := s.newRun(settings, Request{Job: order.Job, Arguments: order.Arguments, order: order, run: offer.Run})
+	if err != nil {
+		return nil, err
+	}
+	defer r.client.Close()
+	if err := order.Allows(get.Subject(), offer.At, time.Now()); err != nil {
+		r.record.Times.Get.Start = time.Now().UTC()
+		entry, err := r.refuse(time.Now(), err)
+		if err != nil {
+			return nil, err
+		}
+		ran := &Ran{Record: r.record, Refused: r.refused}
+		r.put(ctx, entry, ran)
+		return ran, nil
+	}
+	return r.walk(ctx)
+}
+
+// claimed is the note that a run of an order was begun. It is kept until the order
+// can no longer be valid, whatever becomes of the run.
+type claimed struct {
+	Expires time.Time `json:"expires"` // of the order
+}
+
+// claimGrace is how long claims are kept after their order expired: clocks that are
+// set back by less find them.
+const claimGrace = 30 * 24 * time.Hour
+
+// checkUnclaimed reports a run that was begun before.
+func (s *State) checkUnclaimed(run string) error {
+	if err := webjob.CheckRunID(run); err != nil {
+		return err
+	}
+	_, err := os.Stat(s.path(claimsFolder, run))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return webjob.Errorf(webjob.Unavailable, "claims: %w", err)
+	}
+	if _, err := os.Stat(s.path(spoolFolder, run)); err == nil {
+		return ErrHeld
+	}
+	return ErrLost
+}
+
+// claim notes durably that the run begins, before anything of it starts. When the
+// note is there already, someone else has begun it.
+func (r *run) claim() error {
+	if r.request.order == nil {
+		return nil
+	}
+	dir := r.state.path(claimsFolder)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return webjob.Errorf(webjob.Unavailable, "claims: %w", err)
+	}
+	encoded, err := json.Marshal(claimed{Expires: r.request.order.Expires})
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, r.record.Run), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return r.state.checkUnclaimed(r.record.Run)
+	}
+	if err != nil {
+		return webjob.Errorf(webjob.Unavailable, "claims: %w", err)
+	}
+	_, err = f.Write(encoded)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return webjob.Errorf(webjob.Unavailable, "claims: %w", err)
+	}
+	if err := syncFolder(dir); err != nil {
+		return webjob.Errorf(webjob.Unavailable, "claims: %w", err)
+	}
+	return nil
+}
+
+// sweepClaims removes the notes of orders that expired long ago.
+func (s *State) sweepClaims(now time.Time) error {
+	entries, err := os.ReadDir(s.path(claimsFolder))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, entry := range entries {
+		file := s.path(claimsFolder, entry.Name())
+		text, readErr := os.ReadFile(file)
+		var c claimed
+		if readErr != nil || json.Unmarshal(text, &c) != nil {
+			// Cut short by a crash: its age tells as much as is needed.
+			info, statErr := entry.Info()
+			if statErr != nil {
+				continue
+			}
+			c.Expires = info.ModTime().Add(webjob.MaxOrderLifetime)
+		}
+		if now.After(c.Expires.Add(claimGrace)) {
+			err = errors.Join(err, os.Remove(file))
+		}
+	}
+	return err
+}
+
+// Subject returns what orders are checked against: the id and labels of the
+// enrolment, and what this machine says of itself.
+func (e *Enrolment) Subject() webjob.Subject {
+	return webjob.Subject{ID: e.ID, Labels: e.Labels, Facts: Facts()}
+}

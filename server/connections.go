@@ -1,0 +1,88 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"sync"
+)
+
+// connections are the open connections of each client, so that a client that is shut
+// out is cut off at once, whatever it is in the middle of.
+type connections struct {
+	mu       sync.Mutex
+	byClient map[string]map[*connection]struct{}
+}
+
+// connection is one connection and, after its first request, whose it is.
+type connection struct {
+	net.Conn
+	client string // guarded by connections.mu
+	closed bool   // guarded by connections.mu
+}
+
+type connectionKey struct{}
+
+func newConnections() *connections {
+	return &connections{byClient: map[string]map[*connection]struct{}{}}
+}
+
+// watch makes a server tell of its connections.
+func (c *connections) watch(server *http.Server) {
+	open := sync.Map{} // net.Conn to *connection
+	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		mine := &connection{Conn: conn}
+		open.Store(conn, mine)
+		return context.WithValue(ctx, connectionKey{}, mine)
+	}
+	server.ConnState = func(conn net.Conn, state http.ConnState) {
+		if state != http.StateClosed && state != http.StateHijacked {
+			return
+		}
+		if mine, found := open.LoadAndDelete(conn); found {
+			c.forget(mine.(*connection))
+		}
+	}
+}
+
+// claim says that a request's connection is the client's.
+func (c *connections) claim(ctx context.Context, client string) {
+	mine, ok := ctx.Value(connectionKey{}).(*connection)
+	if !ok {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if mine.closed || mine.client == client {
+		return
+	}
+	mine.client = client
+	if c.byClient[client] == nil {
+		c.byClient[client] = map[*connection]struct{}{}
+	}
+	c.byClient[client][mine] = struct{}{}
+}
+
+func (c *connections) forget(mine *connection) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	mine.closed = true
+	delete(c.byClient[mine.client], mine)
+	if len(c.byClient[mine.client]) == 0 {
+		delete(c.byClient, mine.client)
+	}
+}
+
+// cut closes every connection of a client.
+func (c *connections) cut(client string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for mine := range c.byClient[client] {
+		conn := mine.Conn
+		if secure, ok := conn.(*tls.Conn); ok {
+			conn = secure.NetConn() // without the goodbye of TLS, for which a hostile peer could keep us waiting
+		}
+		_ = conn.Close() // it is over either way
+	}
+}

@@ -1,0 +1,616 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"webjob.dev/webjob"
+	"webjob.dev/webjob/trust"
+)
+
+// dispatcher decides which client does which run of an order when. It keeps what is
+// not finished in memory; the store has all of it, and what clients say with every
+// poll completes the rest, so a server that was killed goes on where it was.
+type dispatcher struct {
+	store webjob.Store
+	log   *slog.Logger
+	ended func(webjob.OrderStatus) []webjob.Delivery // what to tell when an order is done
+
+	mu       sync.Mutex
+	orders   map[string]*liveOrder
+	clients  map[string]*liveClient
+	standing int // orders whose time agents keep
+	total    int // runs that are not finished
+	timers   chan struct{}
+	closing  chan struct{} // closed when the server stops: every poll returns
+	closed   sync.Once
+}
+
+func newDispatcher(store webjob.Store, log *slog.Logger) *dispatcher {
+	return &dispatcher{
+		store: store, log: log, orders: map[string]*liveOrder{}, clients: map[string]*liveClient{}, timers: make(chan struct{}, 1), closing: make(chan struct{}),
+		ended: func(webjob.OrderStatus) []webjob.Delivery { return nil },
+	}
+}
+
+// load takes over what the store has.
+func (d *dispatcher) load(ctx context.Context, root *trust.Root) error {
+	for _, state := range []webjob.OrderState{webjob.OrderOpen, webjob.OrderStopped} {
+		filter := webjob.OrderFilter{State: state, Page: webjob.Page{Limit: webjob.MaxPage}}
+		for {
+			orders, err := d.store.ListOrders(ctx, filter)
+			if err != nil {
+				return err
+			}
+			for _, o := range orders {
+				signed, err := root.VerifyOrder(o.Envelope)
+				if err != nil {
+					d.log.Warn("an order is left alone", "order", o.ID, "error", err)
+					continue
+				}
+				d.orders[o.ID] = &liveOrder{status: o, signed: signed, runs: map[string]*liveRun{}}
+			}
+			if len(orders) < filter.Page.Limit {
+				break
+			}
+			filter.Page.After = strconv.FormatInt(orders[len(orders)-1].Sequence, 10)
+		}
+	}
+	d.mu.Lock()
+	for _, o := range d.orders {
+		d.countStanding(o, 1)
+	}
+	d.mu.Unlock()
+	err := d.store.OpenRuns(ctx, func(r webjob.OrderRun) error {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if o := d.orders[r.Order]; o != nil {
+			d.attach(o, r)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, o := range d.list() {
+		if err := d.judge(ctx, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// close lets every poll return.
+func (d *dispatcher) close() { d.closed.Do(func() { close(d.closing) }) }
+
+func (d *dispatcher) list() []*liveOrder {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	orders := make([]*liveOrder, 0, len(d.orders))
+	for _, o := range d.orders {
+		orders = append(orders, o)
+	}
+	return orders
+}
+
+func (d *dispatcher) countStanding(o *liveOrder, n int) {
+	if o.status.Schedule != nil && o.status.Schedule.Agent {
+		d.standing += n
+	}
+}
+
+// client returns what a client is to do, made when it is not there; mu is held.
+func (d *dispatcher) client(id string) *liveClient {
+	c := d.clients[id]
+	if c == nil {
+		c = &liveClient{}
+		d.clients[id] = c
+	}
+	return c
+}
+
+// attach adds a run that is not finished; mu is held.
+func (d *dispatcher) attach(o *liveOrder, r webjob.OrderRun) *liveClient {
+	if o.runs[r.Run] != nil {
+		return nil
+	}
+	live := &liveRun{order: o, run: r.Run, client: r.Client, at: r.At, rank: r.Rank, state: webjob.RunQueued}
+	o.runs[r.Run] = live
+	d.total++
+	c := d.client(r.Client)
+	c.insert(live)
+	return c
+}
+
+// detach forgets a run; mu is held.
+func (d *dispatcher) detach(o *liveOrder, run string) {
+	r := o.runs[run]
+	if r == nil {
+		return
+	}
+	o.setState(r, webjob.RunQueued)
+	delete(o.runs, run)
+	d.total--
+	c := d.clients[r.client]
+	for i, other := range c.runs {
+		if other == r {
+			c.runs = append(c.runs[:i], c.runs[i+1:]...)
+			break
+		}
+	}
+	if len(c.runs) == 0 && c.wake == nil {
+		delete(d.clients, r.client)
+	}
+}
+
+// room reports whether so many more runs fit.
+func (d *dispatcher) room(n int) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.total+n > webjob.MaxOrderRuns {
+		return webjob.Errorf(webjob.Unavailable, "%d runs are not finished and the order adds %d; at most %d at once: wait, or stop other orders", d.total, n, webjob.MaxOrderRuns)
+	}
+	return nil
+}
+
+// add takes a stored order and its runs over and wakes who is to do them.
+func (d *dispatcher) add(status webjob.OrderStatus, signed *trust.SignedOrder, runs []webjob.OrderRun) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	o := d.orders[status.ID]
+	if o == nil {
+		o = &liveOrder{status: status, signed: signed, runs: map[string]*liveRun{}}
+		d.orders[status.ID] = o
+		d.countStanding(o, 1)
+		if o.status.Counts == nil {
+			o.status.Counts = webjob.Counts{}
+		}
+	}
+	for _, r := range runs {
+		if c := d.attach(o, r); c != nil {
+			o.status.Counts[webjob.RunQueued]++
+			c.notify()
+		}
+	}
+	if status.Schedule != nil && status.Schedule.Agent {
+		d.wakeAll()
+	}
+	d.tick()
+}
+
+// wakeAll lets every poll look again; mu is held.
+func (d *dispatcher) wakeAll() {
+	for _, c := range d.clients {
+		c.notify()
+	}
+}
+
+// wake lets one client's poll look again.
+func (d *dispatcher) wake(client string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if c := d.clients[client]; c != nil {
+		c.notify()
+	}
+}
+
+// tick makes the clock look again when the next thing is due.
+func (d *dispatcher) tick() {
+	select {
+	case d.timers <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+// poll answers with work as soon as there is some, or with nothing after the wait.
+func (d *dispatcher) poll(ctx context.Context, client webjob.Client, free int, known map[string]webjob.RunState, standing webjob.Digest, wait time.Duration) (work work, err error) {
+	wake := make(chan struct{}, 1)
+	d.mu.Lock()
+	c := d.client(client.ID)
+	c.notify() // another poll of this client returns
+	c.wake, c.lastPoll = wake, time.Now()
+	lost, cancel := c.reconcile(known)
+	d.mu.Unlock()
+	defer d.leave(client.ID, wake)
+	for _, r := range lost {
+		if err := d.end(ctx, r.order, r.run, webjob.RunLost); err != nil {
+			return work, err
+		}
+	}
+	deadline := time.NewTimer(wait)
+	defer deadline.Stop()
+	for {
+		var again time.Time
+		if work, again = d.look(client, c, free, standing); len(cancel) > 0 || !work.empty() {
+			work.cancel = cancel
+			return work, nil
+		}
+		var soon <-chan time.Time
+		if !again.IsZero() {
+			timer := time.NewTimer(max(time.Until(again), time.Millisecond))
+			defer timer.Stop()
+			soon = timer.C
+		}
+		select {
+		case <-wake:
+			d.mu.Lock()
+			if c.wake != wake { // a newer poll has taken over
+				d.mu.Unlock()
+				return work, nil
+			}
+			_, cancel = c.reconcile(known)
+			d.mu.Unlock()
+		case <-soon:
+		case <-deadline.C:
+			return work, nil
+		case <-d.closing:
+			return work, webjob.Errorf(webjob.Unavailable, "the server is stopping")
+		case <-ctx.Done():
+			return work, ctx.Err()
+		}
+	}
+}
+
+// leave ends a poll's waiting.
+func (d *dispatcher) leave(client string, wake chan struct{}) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c := d.clients[client]
+	if c == nil || c.wake != wake {
+		return
+	}
+	c.wake = nil
+	if len(c.runs) == 0 {
+		delete(d.clients, client)
+	}
+}
+
+// work is what a poll brings.
+type work struct {
+	runs     []*liveRun
+	cancel   []string
+	change   bool // standing is not what the agent has
+	standing [][]byte
+}
+
+func (w work) empty() bool { return len(w.runs) == 0 && len(w.cancel) == 0 && !w.change }
+
+func (d *dispatcher) look(client webjob.Client, c *liveClient, free int, have webjob.Digest) (w work, again time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	w.runs, again = c.pick(free, time.Now())
+	if have == "" {
+		have = webjob.EmptyDigest
+	}
+	if d.standing == 0 && have == webjob.EmptyDigest {
+		return w, again
+	}
+	w.standing = d.standingFor(client)
+	w.change = standingDigest(w.standing) != have
+	return w, again
+}
+
+// finished is told when the result of a run is durable.
+func (d *dispatcher) finished(ctx context.Context, run webjob.OrderRun) error {
+	d.mu.Lock()
+	o := d.orders[run.Order]
+	if o == nil {
+		d.mu.Unlock()
+		return nil
+	}
+	if o.runs[run.Run] == nil { // given up before, or of a standing order: the store knows
+		d.mu.Unlock()
+		status, err := d.store.Order(ctx, run.Order)
+		if err != nil {
+			return err
+		}
+		d.mu.Lock()
+		o.status.Counts = status.Counts
+	} else {
+		d.detach(o, run.Run)
+		o.status.Counts[webjob.RunQueued]--
+		o.status.Counts[run.State]++
+	}
+	if c := d.clients[run.Client]; c != nil {
+		c.notify() // the next one of a serial group
+	}
+	d.mu.Unlock()
+	return d.judge(ctx, o)
+}
+
+// end gives a run a final state without a result.
+func (d *dispatcher) end(ctx context.Context, o *liveOrder, run string, state webjob.RunState) error {
+	n, err := d.store.EndRuns(ctx, o.status.ID, []string{run}, state, now())
+	if err != nil || n == 0 {
+		return err
+	}
+	d.mu.Lock()
+	d.detach(o, run)
+	o.status.Counts[webjob.RunQueued]--
+	o.status.Counts[state]++
+	d.mu.Unlock()
+	return d.judge(ctx, o)
+}
+
+// judge carries out what the runs so far mean for the order.
+func (d *dispatcher) judge(ctx context.Context, o *liveOrder) error {
+	d.mu.Lock()
+	passed := o.canaryPassed()
+	state, reason := o.verdict()
+	was := o.status.State
+	d.mu.Unlock()
+	switch {
+	case state == webjob.OrderStopped && was == webjob.OrderOpen:
+		return d.stop(ctx, o.status.ID, reason, false)
+	case state == webjob.OrderDone || state == webjob.OrderExpired:
+		return d.finish(ctx, o, state)
+	case passed && o.status.Canary > 0:
+		d.mu.Lock()
+		if o.opened {
+			d.mu.Unlock()
+			return nil
+		}
+		o.opened = true
+		for _, r := range o.runs {
+			d.client(r.client).notify()
+		}
+		d.mu.Unlock()
+	}
+	return nil
+}
+
+// finish ends an order.
+func (d *dispatcher) finish(ctx context.Context, o *liveOrder, state webjob.OrderState) error {
+	d.mu.Lock()
+	if d.orders[o.status.ID] != o {
+		d.mu.Unlock()
+		return nil // by someone else, in this moment
+	}
+	delete(d.orders, o.status.ID)
+	d.countStanding(o, -1)
+	if o.status.Schedule != nil && o.status.Schedule.Agent {
+		d.wakeAll()
+	}
+	o.status.State, o.status.EndedAt, o.status.NextAt = state, now(), time.Time{}
+	status := o.status
+	d.mu.Unlock()
+	d.log.Info("order ended", "order", status.ID, "state", status.State)
+	return d.store.ChangeOrder(ctx, status, d.ended(status))
+}
+
+// stop holds back what has not begun. With running, what has begun is to end.
+func (d *dispatcher) stop(ctx context.Context, id, reason string, running bool) error {
+	d.mu.Lock()
+	o := d.orders[id]
+	if o == nil {
+		d.mu.Unlock()
+		return webjob.Errorf(webjob.Conflict, "order %s has ended; there is nothing to stop", id)
+	}
+	var waiting []string
+	for _, r := range o.runs {
+		if r.state == webjob.RunQueued {
+			waiting = append(waiting, r.run)
+		} else if running {
+			d.client(r.client).notify()
+		}
+	}
+	o.cancelled = o.cancelled || running
+	o.status.State, o.status.Reason = webjob.OrderStopped, reason
+	status := o.status
+	if o.status.Schedule != nil && o.status.Schedule.Agent {
+		d.wakeAll()
+	}
+	d.mu.Unlock()
+	d.log.Info("order stopped", "order", id, "reason", reason)
+	if err := d.store.ChangeOrder(ctx, status, nil); err != nil {
+		return err
+	}
+	if len(waiting) == 0 {
+		return nil
+	}
+	if _, err := d.store.EndRuns(ctx, id, waiting, webjob.RunStopped, now()); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	for _, run := range waiting {
+		d.detach(o, run)
+	}
+	d.mu.Unlock()
+	return d.refresh(ctx, o)
+}
+
+// refresh takes the counts of the store over.
+func (d *dispatcher) refresh(ctx context.Context, o *liveOrder) error {
+	status, err := d.store.Order(ctx, o.status.ID)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	o.status.Counts = status.Counts
+	return nil
+}
+
+// resume queues what was stopped. Failures until now are forgiven, and a canary
+// that did not pass is waived.
+func (d *dispatcher) resume(ctx context.Context, id string) error {
+	d.mu.Lock()
+	o := d.orders[id]
+	if o == nil || o.status.State != webjob.OrderStopped {
+		d.mu.Unlock()
+		return webjob.Errorf(webjob.Conflict, "order %s is not stopped; there is nothing to resume", id)
+	}
+	o.status.State, o.status.Reason, o.cancelled = webjob.OrderOpen, "", false
+	o.status.Forgiven, o.status.Waived = o.status.Counts.Failures(), true
+	status := o.status
+	d.mu.Unlock()
+	if err := d.store.ChangeOrder(ctx, status, nil); err != nil {
+		return err
+	}
+	if _, err := d.store.EndRuns(ctx, id, nil, webjob.RunQueued, now()); err != nil {
+		return err
+	}
+	if err := d.refresh(ctx, o); err != nil {
+		return err
+	}
+	page := webjob.Page{Limit: webjob.MaxPage}
+	for {
+		runs, last, err := d.store.ListOrderRuns(ctx, id, webjob.RunQueued, page)
+		if err != nil {
+			return err
+		}
+		d.mu.Lock()
+		for _, r := range runs {
+			if c := d.attach(o, r); c != nil {
+				c.notify()
+			}
+		}
+		d.mu.Unlock()
+		if len(runs) < page.Limit {
+			break
+		}
+		page.After = last
+	}
+	d.mu.Lock()
+	if o.status.Schedule != nil && o.status.Schedule.Agent {
+		d.wakeAll()
+	}
+	d.mu.Unlock()
+	d.tick()
+	return d.judge(ctx, o)
+}
+
+// overlay completes a stored order with what clients say.
+func (d *dispatcher) overlay(o webjob.OrderStatus) webjob.OrderStatus {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if live := d.orders[o.ID]; live != nil {
+		o.Counts = live.counts(o.Counts)
+	}
+	return o
+}
+
+// stateOf completes a stored run with what its client says.
+func (d *dispatcher) stateOf(r webjob.OrderRun) webjob.OrderRun {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if o := d.orders[r.Order]; o != nil {
+		if live := o.runs[r.Run]; live != nil {
+			r.State = live.state
+		}
+	}
+	return r
+}
+
+// connected returns the clients that have an agent waiting now.
+func (d *dispatcher) connected() map[string]bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	ids := map[string]bool{}
+	for id, c := range d.clients {
+		if c.wake != nil {
+			ids[id] = true
+		}
+	}
+	return ids
+}
+
+// run keeps the time of orders until ctx ends: schedules, ends of windows.
+func (d *dispatcher) run(ctx context.Context, clients func(context.Context) ([]webjob.Client, error)) {
+	for {
+		next := d.keepTime(ctx, clients)
+		timer := time.NewTimer(min(time.Until(next), time.Minute))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		case <-d.timers:
+			timer.Stop()
+		}
+	}
+}
+
+// keepTime does what is due and returns when the next thing is.
+func (d *dispatcher) keepTime(ctx context.Context, clients func(context.Context) ([]webjob.Client, error)) time.Time {
+	next := time.Now().Add(time.Hour)
+	var errs []error
+	for _, o := range d.list() {
+		d.mu.Lock()
+		expires, due, state := o.status.Expires, o.status.NextAt, o.status.State
+		d.mu.Unlock()
+		at := time.Now()
+		switch {
+		case !at.Before(expires):
+			errs = append(errs, d.expire(ctx, o))
+			next = earlier(next, at.Add(time.Minute)) // runs under way may still end
+			continue
+		case !due.IsZero() && state == webjob.OrderOpen && !at.Before(due):
+			errs = append(errs, d.repeat(ctx, o, due, at, clients))
+			d.mu.Lock()
+			due = o.status.NextAt
+			d.mu.Unlock()
+		}
+		next = earlier(next, expires)
+		if !due.IsZero() && state == webjob.OrderOpen {
+			next = earlier(next, due)
+		}
+	}
+	if err := errors.Join(errs...); err != nil && ctx.Err() == nil {
+		d.log.Error("orders could not be kept in time", "error", err)
+		return time.Now().Add(time.Second)
+	}
+	return next
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// lateGrace is how long a run that a client said to be running may go on after its
+// order expired, counted from the client's last word.
+const lateGrace = 5 * time.Minute
+
+// expire gives up what did not begin in the window.
+func (d *dispatcher) expire(ctx context.Context, o *liveOrder) error {
+	d.mu.Lock()
+	var over []string
+	for _, r := range o.runs {
+		if c := d.clients[r.client]; r.state == webjob.RunRunning && c != nil && time.Since(c.lastPoll) < lateGrace {
+			continue
+		}
+		over = append(over, r.run)
+	}
+	d.mu.Unlock()
+	if len(over) > 0 {
+		if _, err := d.store.EndRuns(ctx, o.status.ID, over, webjob.RunExpired, now()); err != nil {
+			return err
+		}
+		d.mu.Lock()
+		for _, run := range over {
+			d.detach(o, run)
+		}
+		d.mu.Unlock()
+		if err := d.refresh(ctx, o); err != nil {
+			return err
+		}
+	}
+	d.mu.Lock()
+	left := len(o.runs)
+	state := webjob.OrderDone
+	if o.status.Counts[webjob.RunExpired]+o.status.Counts[webjob.RunStopped] > 0 {
+		state = webjob.OrderExpired
+	}
+	d.mu.Unlock()
+	if left > 0 {
+		return nil
+	}
+	return d.finish(ctx, o, state)
+}

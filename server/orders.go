@@ -1,0 +1,229 @@
+package server
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"time"
+
+	"webjob.dev/webjob"
+	"webjob.dev/webjob/trust"
+	"webjob.dev/webjob/wire"
+)
+
+func percent(n int64) string { return strconv.FormatInt(n, 10) + " %" }
+
+func standingDigest(envelopes [][]byte) webjob.Digest { return wire.StandingDigest(envelopes) }
+
+// NewOrder takes an order in: it checks it as clients will, finds the clients that it
+// is for, and stores it with a run for each. The same envelope again is not an error.
+func (s *Server) NewOrder(ctx context.Context, envelope []byte, operator string) (webjob.OrderStatus, error) {
+	root, err := s.trustRoot(ctx)
+	if err != nil {
+		return webjob.OrderStatus{}, err
+	}
+	signed, err := root.VerifyOrder(envelope)
+	if err != nil {
+		return webjob.OrderStatus{}, err
+	}
+	status := webjob.OrderStatus{
+		Order: signed.Order, State: webjob.OrderOpen, CreatedBy: operator, SignedBy: signed.SignedBy, Envelope: envelope, Counts: webjob.Counts{},
+	}
+	at := now()
+	if !at.Before(signed.Expires) {
+		return status, webjob.Errorf(webjob.Invalid, "order %s expired at %s and it is %s at the server; give it a later end", signed.ID, signed.Expires.Format(time.RFC3339), at.Format(time.RFC3339))
+	}
+	v, err := s.orderedVersion(ctx, root, signed, at)
+	if err != nil {
+		return status, err
+	}
+	var runs []webjob.OrderRun
+	switch {
+	case signed.Schedule == nil:
+		if runs, err = s.firstRuns(ctx, signed, v); err != nil {
+			return status, err
+		}
+	case !signed.Schedule.Agent:
+		status.NextAt = signed.Times().Next(later(at, signed.NotBefore).Add(-time.Second))
+	}
+	if err := s.dispatcher.room(len(runs)); err != nil {
+		return status, err
+	}
+	added, err := s.store.AddOrder(ctx, status, runs)
+	if err != nil {
+		return status, err
+	}
+	stored, err := s.store.Order(ctx, signed.ID)
+	if err != nil || !added {
+		return s.dispatcher.overlay(stored), err
+	}
+	counts := stored.Counts
+	stored.Counts = webjob.Counts{}
+	s.dispatcher.add(stored, signed, runs)
+	stored.Counts = counts
+	return stored, nil
+}
+
+// orderedVersion returns the version that the order names when it may be ordered.
+func (s *Server) orderedVersion(ctx context.Context, root *trust.Root, o *trust.SignedOrder, at time.Time) (webjob.JobVersion, error) {
+	v, err := s.store.JobVersion(ctx, o.Job, o.Version)
+	if err != nil {
+		return v, err
+	}
+	if !v.WithdrawnAt.IsZero() {
+		return v, webjob.Errorf(webjob.Conflict, "job %s version %d was withdrawn at %s; order another version", o.Job, o.Version, v.WithdrawnAt.Format(time.RFC3339))
+	}
+	if v.Manifest != o.Manifest {
+		return v, webjob.Errorf(webjob.Conflict, "the order names manifest %s and job %s version %d here is %s", o.Manifest.Short(), o.Job, o.Version, v.Manifest.Short())
+	}
+	m, err := root.VerifyManifest(v.Envelope, at)
+	if err != nil {
+		return v, err
+	}
+	if err := m.CheckArguments(o.Arguments); err != nil {
+		return v, webjob.Errorf(webjob.Invalid, "%w", err)
+	}
+	return v, nil
+}
+
+// firstRuns returns a run for every client that the order is for. Clients that are
+// connected come first: the first ones are the canary.
+func (s *Server) firstRuns(ctx context.Context, o *trust.SignedOrder, v webjob.JobVersion) ([]webjob.OrderRun, error) {
+	clients, err := s.allClients(ctx)
+	if err != nil {
+		return nil, err
+	}
+	connected := s.dispatcher.connected()
+	var targets []webjob.Client
+	for _, c := range clients {
+		if mayGet(c, v) && o.Selects(c.Subject()) {
+			targets = append(targets, c)
+		}
+	}
+	slices.SortStableFunc(targets, func(a, b webjob.Client) int {
+		switch {
+		case connected[a.ID] == connected[b.ID]:
+			return 0
+		case connected[a.ID]:
+			return -1
+		}
+		return 1
+	})
+	if len(targets) == 0 && !o.Late {
+		return nil, webjob.Errorf(webjob.Invalid, "%q selects none of the %d clients that may get %s version %d; mend the selector, or add --late for clients that come later", o.On, len(clients), o.Job, o.Version)
+	}
+	return runsFor(o, targets, time.Time{}), nil
+}
+
+// mayGet reports whether a version is for the client, and the client not shut out.
+func mayGet(c webjob.Client, v webjob.JobVersion) bool {
+	return !c.Revoked() && slices.Contains(webjob.ScopesFor(c.ID, c.Labels), v.Scope)
+}
+
+func runsFor(o *trust.SignedOrder, clients []webjob.Client, at time.Time) []webjob.OrderRun {
+	created := now()
+	var runs []webjob.OrderRun
+	for i, c := range clients {
+		runs = append(runs, webjob.OrderRun{
+			Run: o.RunID(c.ID, at), Order: o.ID, Client: c.ID, At: at, Rank: int64(i), State: webjob.RunQueued, Updated: created,
+		})
+	}
+	return runs
+}
+
+// allClients returns every client.
+func (s *Server) allClients(ctx context.Context) ([]webjob.Client, error) {
+	var clients []webjob.Client
+	page := webjob.Page{Limit: webjob.MaxPage}
+	for {
+		some, err := s.store.ListClients(ctx, page)
+		if err != nil {
+			return nil, err
+		}
+		clients = append(clients, some...)
+		if len(some) < page.Limit {
+			return clients, nil
+		}
+		page.After = some[len(some)-1].ID
+	}
+}
+
+// Select tells whom a selector means.
+func (s *Server) Select(ctx context.Context, on string) (wire.SelectResponse, error) {
+	response := wire.SelectResponse{Examples: []string{}}
+	selector, err := webjob.ParseSelector(on)
+	if err != nil {
+		return response, err
+	}
+	clients, err := s.allClients(ctx)
+	for _, c := range clients {
+		if c.Revoked() {
+			continue
+		}
+		response.Enrolled++
+		if selector.Matches(c.Subject()) {
+			response.Matching++
+			if len(response.Examples) < 5 {
+				response.Examples = append(response.Examples, c.ID)
+			}
+		}
+	}
+	return response, err
+}
+
+// OrderDetail returns an order and the runs that are worth a look.
+func (s *Server) OrderDetail(ctx context.Context, id string) (wire.OrderDetail, error) {
+	const some = 5
+	o, err := s.store.Order(ctx, id)
+	if err != nil {
+		return wire.OrderDetail{}, err
+	}
+	detail := wire.OrderDetail{OrderStatus: s.dispatcher.overlay(o), Slowest: s.dispatcher.slowest(id, some)}
+	for _, state := range []webjob.RunState{webjob.RunFailed, webjob.RunTimedOut, webjob.RunRefusedOne, webjob.RunLost} {
+		if o.Counts[state] == 0 || len(detail.Failing) >= some {
+			continue
+		}
+		runs, _, err := s.store.ListOrderRuns(ctx, id, state, webjob.Page{Limit: some - len(detail.Failing)})
+		if err != nil {
+			return detail, err
+		}
+		detail.Failing = append(detail.Failing, runs...)
+	}
+	return detail, nil
+}
+
+// joinOrders adds the runs of late joiners: orders that take clients which match later.
+func (s *Server) joinOrders(ctx context.Context, id string) error {
+	client, err := s.store.Client(ctx, id)
+	if err != nil || client.Revoked() {
+		return err
+	}
+	for _, o := range s.dispatcher.late(client) {
+		v, err := s.store.JobVersion(ctx, o.signed.Job, o.signed.Version)
+		if err != nil {
+			return err
+		}
+		if !mayGet(client, v) || !v.WithdrawnAt.IsZero() {
+			continue
+		}
+		runs := runsFor(o.signed, []webjob.Client{client}, time.Time{})
+		runs[0].Rank = webjob.MaxOrderRuns // never of the canary
+		if err := s.store.AddOrderRuns(ctx, o.signed.ID, runs, time.Time{}); err != nil {
+			return err
+		}
+		if stored, err := s.store.Order(ctx, o.signed.ID); err != nil {
+			return err
+		} else if stored.Counts.Total() > o.total {
+			s.dispatcher.add(stored, o.signed, runs)
+		}
+	}
+	return nil
+}
+
+func (s *Server) trustRoot(ctx context.Context) (*trust.Root, error) {
+	encoded, err := s.store.TrustRoot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return trust.ParseRoot(encoded)
+}

@@ -1,0 +1,312 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"webjob.dev/webjob"
+)
+
+// AddOrder implements [webjob.Orders].
+func (s *Store) AddOrder(ctx context.Context, o webjob.OrderStatus, runs []webjob.OrderRun) (added bool, err error) {
+	document, err := json.Marshal(o.Order)
+	if err != nil {
+		return false, err
+	}
+	signed, err := json.Marshal(o.SignedBy)
+	if err != nil {
+		return false, err
+	}
+	err = s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
+		var known []byte
+		err := c.QueryRowContext(ctx, `SELECT envelope FROM orders WHERE id = ?`, o.ID).Scan(&known)
+		if err == nil {
+			if !bytes.Equal(known, o.Envelope) {
+				return webjob.Errorf(webjob.Conflict, "order %s exists already; give the new one another id", o.ID)
+			}
+			return nil
+		}
+		if !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		inserted, err := c.ExecContext(ctx, `INSERT INTO orders (id, job, tag, document, envelope, signed_by, created_by, state, next_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			o.ID, o.Job, o.Tag, string(document), o.Envelope, string(signed), o.CreatedBy, o.State, micros(o.NextAt))
+		if err != nil {
+			return err
+		}
+		number, err := inserted.LastInsertId()
+		if err != nil {
+			return err
+		}
+		added = true
+		return insertRuns(ctx, c, number, runs)
+	})
+	return added && err == nil, err
+}
+
+// insertRuns adds the runs that are not there, and counts them.
+func insertRuns(ctx context.Context, c *sql.Conn, order int64, runs []webjob.OrderRun) error {
+	if len(runs) == 0 {
+		return nil
+	}
+	insert, err := c.PrepareContext(ctx, `INSERT INTO order_runs (run, order_no, client, at, rank, state, updated) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO NOTHING`)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = insert.Close() }() // its errors are those of Exec
+	counts := webjob.Counts{}
+	for _, r := range runs {
+		inserted, err := insert.ExecContext(ctx, r.Run, order, r.Client, micros(r.At), r.Rank, r.State, micros(r.Updated))
+		if err != nil {
+			return err
+		}
+		n, err := inserted.RowsAffected()
+		if err != nil {
+			return err
+		}
+		counts[r.State] += n
+	}
+	return addCounts(ctx, c, order, counts)
+}
+
+func addCounts(ctx context.Context, c *sql.Conn, order int64, counts webjob.Counts) error {
+	for state, n := range counts {
+		if n == 0 {
+			continue
+		}
+		if _, err := c.ExecContext(ctx, `INSERT INTO order_counts (order_no, state, n) VALUES (?, ?, ?)
+			ON CONFLICT (order_no, state) DO UPDATE SET n = n + excluded.n`, order, state, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// orderNumber turns an id into the key of the other tables.
+func orderNumber(ctx context.Context, q querier, id string) (int64, error) {
+	var n int64
+	err := q.QueryRowContext(ctx, `SELECT sequence FROM orders WHERE id = ?`, id).Scan(&n)
+	return n, one(err, "order %s does not exist", id)
+}
+
+// querier is a connection or a pool of them.
+type querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// AddOrderRuns implements [webjob.Orders].
+func (s *Store) AddOrderRuns(ctx context.Context, order string, runs []webjob.OrderRun, next time.Time) error {
+	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
+		number, err := orderNumber(ctx, c, order)
+		if err != nil {
+			return err
+		}
+		if !next.IsZero() {
+			if _, err := c.ExecContext(ctx, `UPDATE orders SET next_at = ? WHERE sequence = ?`, micros(next), number); err != nil {
+				return err
+			}
+		}
+		return insertRuns(ctx, c, number, runs)
+	})
+}
+
+const orderColumns = `sequence, document, envelope, signed_by, created_by, state, reason, forgiven, waived, next_at, ended_at`
+
+func scanOrder(row scanner) (webjob.OrderStatus, error) {
+	var o webjob.OrderStatus
+	var document, signed string
+	var next, ended sql.NullInt64
+	if err := row.Scan(&o.Sequence, &document, &o.Envelope, &signed, &o.CreatedBy, &o.State, &o.Reason, &o.Forgiven, &o.Waived, &next, &ended); err != nil {
+		return o, err
+	}
+	o.NextAt, o.EndedAt = fromMicros(next), fromMicros(ended)
+	return o, errors.Join(json.Unmarshal([]byte(document), &o.Order), json.Unmarshal([]byte(signed), &o.SignedBy))
+}
+
+// Order implements [webjob.Orders].
+func (s *Store) Order(ctx context.Context, id string) (webjob.OrderStatus, error) {
+	o, err := scanOrder(s.read.QueryRowContext(ctx, `SELECT `+orderColumns+` FROM orders WHERE id = ?`, id))
+	if err != nil {
+		return o, one(err, "order %s does not exist", id)
+	}
+	orders := []webjob.OrderStatus{o}
+	err = s.addCountsTo(ctx, orders)
+	return orders[0], err
+}
+
+// addCountsTo fills in the counts of the orders.
+func (s *Store) addCountsTo(ctx context.Context, orders []webjob.OrderStatus) error {
+	for i := range orders {
+		orders[i].Counts = webjob.Counts{}
+		_, err := all(ctx, s.read, func(row scanner) (any, error) {
+			var state webjob.RunState
+			var n int64
+			err := row.Scan(&state, &n)
+			if n != 0 {
+				orders[i].Counts[state] = n
+			}
+			return nil, err
+		}, `SELECT state, n FROM order_counts WHERE order_no = ?`, orders[i].Sequence)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ListOrders implements [webjob.Orders].
+func (s *Store) ListOrders(ctx context.Context, f webjob.OrderFilter) ([]webjob.OrderStatus, error) {
+	where, args := []string{"1"}, []any{}
+	add := func(condition string, value any) {
+		where, args = append(where, condition), append(args, value)
+	}
+	if f.Page.After != "" {
+		add(`sequence < CAST(? AS INTEGER)`, f.Page.After)
+	}
+	if f.Job != "" {
+		add(`job = ?`, f.Job)
+	}
+	if f.State != "" {
+		add(`state = ?`, f.State)
+	}
+	if f.Tag != "" {
+		add(`tag = ?`, f.Tag)
+	}
+	orders, err := all(ctx, s.read, scanOrder, `SELECT `+orderColumns+` FROM orders WHERE `+strings.Join(where, ` AND `)+
+		` ORDER BY sequence DESC LIMIT ?`, append(args, f.Page.Limit)...)
+	if err != nil {
+		return nil, err
+	}
+	return orders, s.addCountsTo(ctx, orders)
+}
+
+const orderRunColumns = `number, run, orders.id, client, at, rank, order_runs.state, updated`
+
+func scanOrderRun(row scanner, number *int64) (webjob.OrderRun, error) {
+	var r webjob.OrderRun
+	var at, updated sql.NullInt64
+	err := row.Scan(number, &r.Run, &r.Order, &r.Client, &at, &r.Rank, &r.State, &updated)
+	r.At, r.Updated = fromMicros(at), fromMicros(updated)
+	return r, err
+}
+
+// ListOrderRuns implements [webjob.Orders].
+func (s *Store) ListOrderRuns(ctx context.Context, order string, state webjob.RunState, p webjob.Page) (runs []webjob.OrderRun, last string, err error) {
+	sequence, err := orderNumber(ctx, s.read, order)
+	if err != nil {
+		return nil, "", err
+	}
+	after := int64(0)
+	if p.After != "" {
+		if after, err = strconv.ParseInt(p.After, 10, 64); err != nil {
+			return nil, "", webjob.Errorf(webjob.Invalid, "after is %.40q; use the \"next\" of the page before", p.After)
+		}
+	}
+	query := `SELECT ` + orderRunColumns + ` FROM order_runs JOIN orders ON orders.sequence = order_no WHERE order_no = ? AND number > ?`
+	args := []any{sequence, after}
+	if state != "" {
+		query, args = query+` AND order_runs.state = ?`, append(args, state)
+	}
+	var number int64
+	runs, err = all(ctx, s.read, func(row scanner) (webjob.OrderRun, error) { return scanOrderRun(row, &number) },
+		query+` ORDER BY number LIMIT ?`, append(args, p.Limit)...)
+	return runs, strconv.FormatInt(number, 10), err
+}
+
+// OpenRuns implements [webjob.Orders].
+func (s *Store) OpenRuns(ctx context.Context, visit func(webjob.OrderRun) error) error {
+	var number int64
+	_, err := all(ctx, s.read, func(row scanner) (struct{}, error) {
+		r, err := scanOrderRun(row, &number)
+		if err == nil {
+			err = visit(r)
+		}
+		return struct{}{}, err
+	}, `SELECT `+orderRunColumns+` FROM order_runs JOIN orders ON orders.sequence = order_no WHERE order_runs.state = 'queued' ORDER BY order_no, number`)
+	return err
+}
+
+// ChangeOrder implements [webjob.Orders].
+func (s *Store) ChangeOrder(ctx context.Context, o webjob.OrderStatus, deliveries []webjob.Delivery) error {
+	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
+		if _, err := orderNumber(ctx, c, o.ID); err != nil {
+			return err
+		}
+		if _, err := c.ExecContext(ctx, `UPDATE orders SET state = ?, reason = ?, forgiven = ?, waived = ?, next_at = ?, ended_at = ? WHERE id = ?`,
+			o.State, o.Reason, o.Forgiven, o.Waived, micros(o.NextAt), micros(o.EndedAt), o.ID); err != nil {
+			return err
+		}
+		return insertDeliveries(ctx, c, deliveries)
+	})
+}
+
+// EndRuns implements [webjob.Orders].
+func (s *Store) EndRuns(ctx context.Context, order string, runs []string, state webjob.RunState, at time.Time) (changed int64, err error) {
+	from := webjob.RunQueued
+	if state == webjob.RunQueued {
+		from = webjob.RunStopped
+	}
+	err = s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
+		changed = 0
+		number, err := orderNumber(ctx, c, order)
+		if err != nil {
+			return err
+		}
+		one := func(condition string, args ...any) error {
+			result, err := c.ExecContext(ctx, `UPDATE order_runs SET state = ?, updated = ? WHERE order_no = ? AND state = ?`+condition,
+				append([]any{state, micros(at), number, from}, args...)...)
+			if err != nil {
+				return err
+			}
+			n, err := result.RowsAffected()
+			changed += n
+			return err
+		}
+		if runs == nil {
+			err = one(``)
+		}
+		for _, run := range runs {
+			if err == nil {
+				err = one(` AND run = ?`, run)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		return addCounts(ctx, c, number, webjob.Counts{from: -changed, state: changed})
+	})
+	return changed, err
+}
+
+// endOrderRun moves the run of an order to the state that its result gives it. A
+// late result counts: what was given up before it came did happen.
+func endOrderRun(ctx context.Context, c *sql.Conn, r webjob.OrderRun, add bool) error {
+	var number int64
+	var before webjob.RunState
+	err := c.QueryRowContext(ctx, `SELECT order_no, state FROM order_runs WHERE run = ? AND client = ?`, r.Run, r.Client).Scan(&number, &before)
+	if errors.Is(err, sql.ErrNoRows) {
+		if !add {
+			return nil
+		}
+		if number, err = orderNumber(ctx, c, r.Order); err != nil {
+			return err
+		}
+		return insertRuns(ctx, c, number, []webjob.OrderRun{r})
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := c.ExecContext(ctx, `UPDATE order_runs SET state = ?, updated = ? WHERE run = ?`, r.State, micros(r.Updated), r.Run); err != nil {
+		return err
+	}
+	if before == r.State {
+		return nil
+	}
+	return addCounts(ctx, c, number, webjob.Counts{before: -1, r.State: 1})
+}

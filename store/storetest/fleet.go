@@ -1,0 +1,285 @@
+package storetest
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"webjob.dev/webjob"
+)
+
+func order(id string) webjob.OrderStatus {
+	return webjob.OrderStatus{
+		Order: webjob.Order{
+			Format: webjob.OrderFormat, ID: id, Job: "job", Version: 3, Manifest: webjob.DigestOf([]byte("m")), Arguments: []string{"a b"},
+			On: "all", Created: now, NotBefore: now, Expires: now.Add(time.Hour), Tag: "t",
+		},
+		State: webjob.OrderOpen, CreatedBy: "olga", SignedBy: []string{"alice"}, Envelope: []byte("envelope of " + id),
+	}
+}
+
+func runsOf(o webjob.OrderStatus, clients ...string) []webjob.OrderRun {
+	var runs []webjob.OrderRun
+	for i, c := range clients {
+		runs = append(runs, webjob.OrderRun{
+			Run: o.RunID(c, time.Time{}), Order: o.ID, Client: c, Rank: int64(i), State: webjob.RunQueued, Updated: now,
+		})
+	}
+	return runs
+}
+
+func openRuns(t *testing.T, s webjob.Store) (ids []string) {
+	t.Helper()
+	must(t, s.OpenRuns(t.Context(), func(r webjob.OrderRun) error { ids = append(ids, r.Run); return nil }))
+	return ids
+}
+
+func orderOnce(t *testing.T, s webjob.Store) {
+	o := order("o1")
+	added, err := s.AddOrder(t.Context(), o, runsOf(o, "a", "b"))
+	must(t, err)
+	wantEqual(t, added, true)
+	added, err = s.AddOrder(t.Context(), o, runsOf(o, "a", "b", "c"))
+	must(t, err)
+	wantEqual(t, added, false)
+	other := order("o1")
+	other.Envelope = []byte("other")
+	_, err = s.AddOrder(t.Context(), other, nil)
+	wantKind(t, err, webjob.Conflict)
+	got, err := s.Order(t.Context(), "o1")
+	must(t, err)
+	want := o
+	want.Sequence, want.Counts = got.Sequence, webjob.Counts{webjob.RunQueued: 2}
+	wantEqual(t, got, want)
+	_, err = s.Order(t.Context(), "nobody")
+	wantKind(t, err, webjob.NotFound)
+	// Late joiners, one of them known already.
+	must(t, s.AddOrderRuns(t.Context(), "o1", runsOf(o, "a", "c"), now.Add(time.Minute)))
+	got, err = s.Order(t.Context(), "o1")
+	must(t, err)
+	wantEqual(t, got.Counts, webjob.Counts{webjob.RunQueued: 3})
+	wantEqual(t, got.NextAt, now.Add(time.Minute))
+	runs, last, err := s.ListOrderRuns(t.Context(), "o1", "", webjob.Page{Limit: 2})
+	must(t, err)
+	wantEqual(t, runs, runsOf(o, "a", "b"))
+	runs, _, err = s.ListOrderRuns(t.Context(), "o1", webjob.RunQueued, webjob.Page{Limit: 2, After: last})
+	must(t, err)
+	wantEqual(t, len(runs), 1)
+	wantEqual(t, openRuns(t, s), []string{"o1.a", "o1.b", "o1.c"})
+}
+
+func orderRunsEnd(t *testing.T, s webjob.Store) {
+	for _, id := range []string{"o1", "o2", "o3"} {
+		o := order(id)
+		_, err := s.AddOrder(t.Context(), o, runsOf(o, "a", "b"))
+		must(t, err)
+	}
+	n, err := s.EndRuns(t.Context(), "o1", []string{"o1.a", "o2.a", "nonsense"}, webjob.RunExpired, now)
+	must(t, err)
+	wantEqual(t, n, int64(1))
+	got, err := s.Order(t.Context(), "o1")
+	must(t, err)
+	wantEqual(t, got.Counts, webjob.Counts{webjob.RunQueued: 1, webjob.RunExpired: 1})
+	got.State, got.Reason, got.Forgiven, got.Waived, got.EndedAt = webjob.OrderDone, "why", 3, true, now
+	must(t, s.ChangeOrder(t.Context(), got, []webjob.Delivery{{Trigger: "t", Event: webjob.Event{ID: "e", Kind: webjob.OnOrder}, NextAt: now}}))
+	again, err := s.Order(t.Context(), "o1")
+	must(t, err)
+	wantEqual(t, again, got)
+	due, _, err := s.DueDeliveries(t.Context(), now, 9)
+	must(t, err)
+	wantEqual(t, len(due), 1)
+	list, err := s.ListOrders(t.Context(), webjob.OrderFilter{State: webjob.OrderOpen, Job: "job", Tag: "t", Page: webjob.Page{Limit: 1}})
+	must(t, err)
+	wantEqual(t, list[0].ID, "o3")
+	list, err = s.ListOrders(t.Context(), webjob.OrderFilter{Page: webjob.Page{Limit: 9, After: fmt.Sprint(list[0].Sequence)}})
+	must(t, err)
+	wantEqual(t, []string{list[0].ID, list[1].ID}, []string{"o2", "o1"})
+}
+
+func orderStopAndResume(t *testing.T, s webjob.Store) {
+	o := order("o1")
+	_, err := s.AddOrder(t.Context(), o, runsOf(o, "a", "b"))
+	must(t, err)
+	for _, state := range []webjob.RunState{webjob.RunStopped, webjob.RunQueued} {
+		n, err := s.EndRuns(t.Context(), "o1", nil, state, now)
+		must(t, err)
+		wantEqual(t, n, int64(2))
+		got, err := s.Order(t.Context(), "o1")
+		must(t, err)
+		wantEqual(t, got.Counts, webjob.Counts{state: 2})
+	}
+	wantEqual(t, len(openRuns(t, s)), 2)
+}
+
+func effectsFor(r webjob.Result, o string) webjob.ResultEffects {
+	return webjob.ResultEffects{OrderRun: &webjob.OrderRun{Run: r.Run, Order: o, Client: r.Client, State: webjob.StateOf(r.Outcome), Updated: now}}
+}
+
+func resultEndsRun(t *testing.T, s webjob.Store) {
+	o := order("o1")
+	_, err := s.AddOrder(t.Context(), o, runsOf(o, "web1", "web2"))
+	must(t, err)
+	add := func(run, client string, effects webjob.ResultEffects) {
+		t.Helper()
+		r := resultOf(run)
+		r.Client = client
+		effects.OrderRun = effectsFor(r, "o1").OrderRun
+		for _, want := range []bool{true, false} { // repeated: counted once
+			added, err := s.AddResult(t.Context(), r, nil, effects)
+			must(t, err)
+			wantEqual(t, added, want)
+		}
+	}
+	counts := func(want webjob.Counts) {
+		t.Helper()
+		got, err := s.Order(t.Context(), "o1")
+		must(t, err)
+		wantEqual(t, got.Counts, want)
+	}
+	add("o1.web1", "web1", webjob.ResultEffects{})
+	counts(webjob.Counts{webjob.RunQueued: 1, webjob.RunDone: 1})
+	add("o1.web9", "web9", webjob.ResultEffects{}) // no run of the order
+	counts(webjob.Counts{webjob.RunQueued: 1, webjob.RunDone: 1})
+	add("o1.web8", "web8", webjob.ResultEffects{AddRun: true})
+	counts(webjob.Counts{webjob.RunQueued: 1, webjob.RunDone: 2})
+	// Given up, and it came all the same.
+	_, err = s.EndRuns(t.Context(), "o1", nil, webjob.RunExpired, now)
+	must(t, err)
+	add("o1.web2", "web2", webjob.ResultEffects{})
+	counts(webjob.Counts{webjob.RunDone: 3})
+}
+
+func outputsFollowed(t *testing.T, s webjob.Store) {
+	for i, c := range []struct {
+		output, before webjob.Digest
+	}{{"d1", ""}, {"d1", "d1"}, {"d2", "d1"}} {
+		told := webjob.Digest("not asked")
+		effects := webjob.ResultEffects{Output: c.output, Deliveries: func(before webjob.Digest) []webjob.Delivery {
+			told = before
+			return []webjob.Delivery{{Trigger: "t", NextAt: now}}
+		}}
+		_, err := s.AddResult(t.Context(), resultOf(fmt.Sprint("run", i)), nil, effects)
+		must(t, err)
+		wantEqual(t, told, c.before)
+	}
+	due, _, err := s.DueDeliveries(t.Context(), now, 9)
+	must(t, err)
+	wantEqual(t, len(due), 3)
+}
+
+func deliveries(t *testing.T, s webjob.Store) {
+	later := now.Add(time.Hour)
+	must(t, s.AddDeliveries(t.Context(), []webjob.Delivery{
+		{Trigger: "later", NextAt: later}, {Trigger: "x", Event: webjob.Event{ID: "e1", Kind: webjob.OnPut, Time: now}, NextAt: now}, {Trigger: "y", NextAt: now},
+	}))
+	due, next, err := s.DueDeliveries(t.Context(), now, 1)
+	must(t, err)
+	wantEqual(t, []any{due[0].Trigger, due[0].Event.ID, len(due), next}, []any{"x", "e1", 1, now})
+	due, next, err = s.DueDeliveries(t.Context(), now, 9)
+	must(t, err)
+	wantEqual(t, []any{len(due), next}, []any{2, later})
+	must(t, s.Delivered(t.Context(), []int64{due[1].Sequence}))
+	d := due[0]
+	d.Attempts, d.Dead, d.Error = 5, true, "refused"
+	must(t, s.Postpone(t.Context(), d))
+	dead, err := s.ListDeliveries(t.Context(), true, webjob.Page{Limit: 9})
+	must(t, err)
+	wantEqual(t, dead, []webjob.Delivery{d})
+	due, _, err = s.DueDeliveries(t.Context(), now, 9)
+	must(t, err)
+	wantEqual(t, len(due), 0)
+	_, err = s.RetryDeliveries(t.Context(), 999, now)
+	wantKind(t, err, webjob.NotFound)
+	n, err := s.RetryDeliveries(t.Context(), 0, now)
+	must(t, err)
+	wantEqual(t, n, int64(1))
+	due, _, err = s.DueDeliveries(t.Context(), now, 9)
+	must(t, err)
+	wantEqual(t, []any{len(due), due[0].Attempts}, []any{1, int64(0)})
+}
+
+func notes(t *testing.T, s webjob.Store) {
+	a := webjob.Note{Hook: "h", Event: webjob.OnGet, Time: now, Notes: []string{"one"}, Labels: webjob.Labels{"case": "17"}}
+	b := webjob.Note{Hook: "h", Event: webjob.OnPut, Time: now, Error: "hung"}
+	must(t, s.AddNotes(t.Context(), "run-1", []webjob.Note{a}))
+	_, err := s.AddResult(t.Context(), resultOf("run-1"), nil, webjob.ResultEffects{Notes: []webjob.Note{b}})
+	must(t, err)
+	got, err := s.Notes(t.Context(), "run-1")
+	must(t, err)
+	wantEqual(t, got, []webjob.Note{a, b})
+}
+
+func clientChanges(t *testing.T, s webjob.Store) {
+	enroll(t, s, "a")
+	get := func() webjob.Client {
+		c, err := s.Client(t.Context(), "a")
+		must(t, err)
+		return c
+	}
+	want := get()
+	want.Labels, want.Facts = webjob.Labels{"role": "db"}, &webjob.Facts{OS: "linux", Addresses: []string{"10.0.0.1"}, Booted: now.Truncate(time.Second)}
+	must(t, s.SetLabels(t.Context(), "a", want.Labels))
+	must(t, s.SetFacts(t.Context(), "a", *want.Facts))
+	must(t, s.SuspendClient(t.Context(), "a", "odd", now))
+	want.SuspendedAt, want.Reason = now, "odd"
+	wantEqual(t, get(), want)
+	must(t, s.SuspendClient(t.Context(), "a", "", time.Time{}))
+	want.SuspendedAt, want.Reason = time.Time{}, ""
+	wantEqual(t, get(), want)
+	wantKind(t, s.SetLabels(t.Context(), "nobody", nil), webjob.NotFound)
+}
+
+func overdue(t *testing.T, s webjob.Store) {
+	enroll(t, s, "gone", "here", "never", "suspended")
+	seen := map[string]time.Time{"gone": now.Add(-time.Hour), "here": now, "suspended": now.Add(-time.Hour)}
+	must(t, s.SawClients(t.Context(), seen))
+	must(t, s.SuspendClient(t.Context(), "suspended", "", now))
+	mark := func(want int) {
+		t.Helper()
+		n, err := s.MarkOverdue(t.Context(), now.Add(-time.Minute), now, func(c webjob.Client) []webjob.Delivery {
+			wantEqual(t, c.ID, "gone")
+			return []webjob.Delivery{{Trigger: "t", NextAt: now}}
+		})
+		must(t, err)
+		wantEqual(t, n, want)
+	}
+	mark(1)
+	mark(0)
+	must(t, s.SawClients(t.Context(), map[string]time.Time{"gone": now.Add(-2 * time.Minute)}))
+	mark(1) // it came back, and went again
+	due, _, err := s.DueDeliveries(t.Context(), now, 9)
+	must(t, err)
+	wantEqual(t, len(due), 2)
+}
+
+func pruning(t *testing.T, s webjob.Store) {
+	shared, own := webjob.DigestOf([]byte("shared")), webjob.DigestOf([]byte("own"))
+	for i, received := range []time.Time{now.Add(-2 * time.Hour), now.Add(-2 * time.Hour), now} {
+		r := resultOf(fmt.Sprint("run", i))
+		r.Received = received
+		blobs := []webjob.Stream{{Name: "stdout", Digest: shared, Size: 9}}
+		if i == 0 {
+			blobs = append(blobs, webjob.Stream{Name: "stderr", Digest: own, Size: 9})
+		}
+		_, err := s.AddResult(t.Context(), r, blobs, webjob.ResultEffects{Notes: []webjob.Note{{Hook: "h"}}})
+		must(t, err)
+	}
+	keepAll := func(string, string) time.Time { return time.Time{} }
+	n, _, err := s.PruneResults(t.Context(), keepAll, 9)
+	must(t, err)
+	wantEqual(t, n, 0)
+	hour := func(string, string) time.Time { return now.Add(-time.Hour) }
+	n, blobs, err := s.PruneResults(t.Context(), hour, 1)
+	must(t, err)
+	wantEqual(t, []any{n, blobs}, []any{1, []webjob.Digest{own}})
+	n, blobs, err = s.PruneResults(t.Context(), hour, 9)
+	must(t, err)
+	wantEqual(t, []any{n, len(blobs)}, []any{1, 0})
+	_, err = s.Result(t.Context(), "run0")
+	wantKind(t, err, webjob.NotFound)
+	_, err = s.Result(t.Context(), "run2")
+	must(t, err)
+}
+
+// resultOf is a succeeded result of the job on web1.
+func resultOf(run string) webjob.Result { return result(run, "web1", "job", webjob.Succeeded, now) }
