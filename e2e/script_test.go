@@ -30,10 +30,17 @@ func TestScripts(t *testing.T) {
 			e.Vars = append(e.Vars, environment(e.WorkDir)...)
 			daemons := map[string]*daemon{}
 			e.Values[daemonsKey{}] = daemons
+			agents := map[string]*exec.Cmd{}
+			e.Values[agentsKey{}] = agents
 			e.Defer(func() { // whatever a script left running
 				for _, d := range daemons {
 					_ = d.stop(syscall.SIGKILL)
 				}
+				for _, a := range agents {
+					_ = a.Process.Kill()
+					_ = a.Wait()
+				}
+				killRuns(e.WorkDir)
 			})
 			return nil
 		},
@@ -55,6 +62,10 @@ func TestScripts(t *testing.T) {
 			"jq":       cmdJQ,
 			"http":     cmdHTTP,
 			"repeat":   cmdRepeat,
+			"agent":    cmdAgent,
+			"endagent": cmdEndAgent,
+			"until":    cmdUntil,
+			"sink":     cmdSink,
 		},
 	})
 }

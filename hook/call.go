@@ -100,20 +100,20 @@ func (s *Settings) call(ctx context.Context, event webjob.Event) ([]byte, error)
 // limited keeps at most limit bytes, and remembers that there were more. It goes on
 // taking them, so that a program that floods ends by itself or at its time limit.
 type limited struct {
-	bytes.Buffer
+	kept  bytes.Buffer // not embedded: its ReadFrom would go past the limit
 	limit int
 	over  bool
 	full  func()
 }
 
 func (l *limited) Write(p []byte) (int, error) {
-	if room := l.limit - l.Len(); len(p) > room {
+	if room := l.limit - l.kept.Len(); len(p) > room {
 		l.over = true
-		l.Buffer.Write(p[:max(room, 0)])
+		l.kept.Write(p[:max(room, 0)])
 		l.full()
 		return len(p), nil
 	}
-	return l.Buffer.Write(p)
+	return l.kept.Write(p)
 }
 
 // execute runs the command: argv as it stands, the event on standard input, a folder
@@ -137,7 +137,7 @@ func (s *Settings) execute(ctx context.Context, event webjob.Event, body []byte)
 	}
 	err = c.Run()
 	said := ""
-	if line := firstLine(stderr.String()); line != "" {
+	if line := firstLine(stderr.kept.String()); line != "" {
 		said = "; it said: " + line
 	}
 	switch {
@@ -148,7 +148,7 @@ func (s *Settings) execute(ctx context.Context, event webjob.Event, body []byte)
 	case err != nil:
 		return nil, webjob.Errorf(webjob.Unavailable, "it failed: %w%s", err, said)
 	}
-	return stdout.Bytes(), nil
+	return stdout.kept.Bytes(), nil
 }
 
 func firstLine(text string) string {

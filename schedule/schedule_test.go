@@ -82,8 +82,18 @@ func TestJitterIsSpread(t *testing.T) {
 
 func TestNonsense(t *testing.T) {
 	for _, s := range []webjob.Schedule{
-		{}, {At: "61 * * * *"}, {At: "* * * *"}, {At: "0 0 30 2 *"}, {At: "@every -1m"}, {At: "@every 1s"}, {At: "@every 1500ms"}, {At: "@every"},
-		{At: "0 0 * * *", Zone: "Mars/Olympus"}, {At: "0 0 * * *", Zone: "Local"}, {At: "TZ=UTC 0 0 * * *"}, {At: "0 0 * * *", Zone: "../../etc/passwd"},
+		{},
+		{At: "61 * * * *"},
+		{At: "* * * *"},
+		{At: "0 0 30 2 *"},
+		{At: "@every -1m"},
+		{At: "@every 1s"},
+		{At: "@every 1500ms"},
+		{At: "@every"},
+		{At: "0 0 * * *", Zone: "Mars/Olympus"},
+		{At: "0 0 * * *", Zone: "Local"},
+		{At: "TZ=UTC 0 0 * * *"},
+		{At: "0 0 * * *", Zone: "../../etc/passwd"},
 	} {
 		if _, err := schedule.Parse(s, begin); webjob.KindOf(err) != webjob.Invalid {
 			t.Errorf("%+v: got %v, want an Invalid error", s, err)

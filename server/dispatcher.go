@@ -26,6 +26,7 @@ type dispatcher struct {
 	standing int // orders whose time agents keep
 	total    int // runs that are not finished
 	timers   chan struct{}
+	epoch    int           // rises when what clients may has changed: polls return and ask again
 	closing  chan struct{} // closed when the server stops: every poll returns
 	closed   sync.Once
 }
@@ -189,6 +190,14 @@ func (d *dispatcher) wakeAll() {
 	}
 }
 
+// restart makes every poll return, so that it is asked again what its client may.
+func (d *dispatcher) restart() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.epoch++
+	d.wakeAll()
+}
+
 // wake lets one client's poll look again.
 func (d *dispatcher) wake(client string) {
 	d.mu.Lock()
@@ -207,15 +216,16 @@ func (d *dispatcher) tick() {
 }
 
 // poll answers with work as soon as there is some, or with nothing after the wait.
-func (d *dispatcher) poll(ctx context.Context, client webjob.Client, free int, known map[string]webjob.RunState, standing webjob.Digest, wait time.Duration) (work work, err error) {
+func (d *dispatcher) poll(ctx context.Context, id string, free int, known map[string]webjob.RunState, standing webjob.Digest, wait time.Duration) (work work, err error) {
 	wake := make(chan struct{}, 1)
 	d.mu.Lock()
-	c := d.client(client.ID)
+	c := d.client(id)
 	c.notify() // another poll of this client returns
 	c.wake, c.lastPoll = wake, time.Now()
 	lost, cancel := c.reconcile(known)
+	epoch := d.epoch
 	d.mu.Unlock()
-	defer d.leave(client.ID, wake)
+	defer d.leave(id, wake)
 	for _, r := range lost {
 		if err := d.end(ctx, r.order, r.run, webjob.RunLost); err != nil {
 			return work, err
@@ -224,6 +234,11 @@ func (d *dispatcher) poll(ctx context.Context, client webjob.Client, free int, k
 	deadline := time.NewTimer(wait)
 	defer deadline.Stop()
 	for {
+		// Labels may have changed since the last look.
+		client, err := d.store.Client(ctx, id)
+		if err != nil {
+			return work, err
+		}
 		var again time.Time
 		if work, again = d.look(client, c, free, standing); len(cancel) > 0 || !work.empty() {
 			work.cancel = cancel
@@ -238,7 +253,7 @@ func (d *dispatcher) poll(ctx context.Context, client webjob.Client, free int, k
 		select {
 		case <-wake:
 			d.mu.Lock()
-			if c.wake != wake { // a newer poll has taken over
+			if c.wake != wake || d.epoch != epoch { // a newer poll has taken over, or is to
 				d.mu.Unlock()
 				return work, nil
 			}

@@ -40,19 +40,23 @@ func (s *Server) handlePoll(w http.ResponseWriter, r *http.Request, client webjo
 // Poll waits for work for a client. While it waits, a change of what holds for the
 // client ends it: it is asked again whether the client may be here at all.
 func (s *Server) Poll(ctx context.Context, client webjob.Client, remote string, request wire.PollRequest, wait time.Duration) (wire.PollResponse, error) {
-	response := wire.PollResponse{Labels: client.Labels, Paused: s.effective(client, "").Paused}
-	if response.Paused != request.Paused {
+	var response wire.PollResponse
+	if s.effective(client, "").Paused != request.Paused {
 		wait = 0
 	}
 	s.metrics.polls.Inc()
 	defer s.metrics.polls.Dec()
-	found, err := s.dispatcher.poll(ctx, client, int(request.Free), request.Known, request.Standing, wait)
+	found, err := s.dispatcher.poll(ctx, client.ID, int(request.Free), request.Known, request.Standing, wait)
 	if err != nil {
 		return response, webjob.Errorf(webjob.Unavailable, "the poll was cut: %w", err)
+	}
+	if client, err = s.store.Client(ctx, client.ID); err != nil {
+		return response, err
 	}
 	if err := s.checkAccess(client, "", remote); err != nil {
 		return response, err
 	}
+	response.Labels = client.Labels
 	response.Cancel, response.Change, response.Standing = found.cancel, found.change, found.standing
 	if !found.change {
 		response.Standing = nil

@@ -104,7 +104,7 @@ func newOrder(c *cobra.Command, open openHome, f *orderFlags, args []string) err
 	if _, err := s.Complete(c.Context(), plan); err != nil {
 		return err
 	}
-	if err := plan.Order.Check(); err != nil {
+	if err := plan.Check(); err != nil {
 		return err
 	}
 	selected, err := selectClients(c, s, plan)

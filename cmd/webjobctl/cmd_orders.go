@@ -56,8 +56,12 @@ func showOrder(c *cobra.Command, o wire.OrderDetail) error {
 		set  bool
 		text string
 	}{
-		{o.Serial, "serial " + o.Group}, {o.Canary > 0, fmt.Sprintf("canary %d", o.Canary)}, {o.Rate > 0, fmt.Sprintf("%d starts an hour", o.Rate)},
-		{o.StopAt > 0, fmt.Sprintf("stop above %d %%", o.StopAt)}, {o.Late, "late joiners"}, {o.Priority != 0, fmt.Sprintf("priority %d", o.Priority)},
+		{o.Serial, "serial " + o.Group},
+		{o.Canary > 0, fmt.Sprintf("canary %d", o.Canary)},
+		{o.Rate > 0, fmt.Sprintf("%d starts an hour", o.Rate)},
+		{o.StopAt > 0, fmt.Sprintf("stop above %d %%", o.StopAt)},
+		{o.Late, "late joiners"},
+		{o.Priority != 0, fmt.Sprintf("priority %d", o.Priority)},
 	} {
 		if part.set {
 			conduct = append(conduct, strings.TrimSpace(part.text))
@@ -93,7 +97,7 @@ func orderListCommand(open openHome) *cobra.Command {
 	var state string
 	c := &cobra.Command{
 		Use: "list", Short: "List orders, the newest first", Args: cobra.NoArgs,
-		Example: `  webjobctl order list --state open --tag patchday`,
+		Example: `  webjobctl order list --status open --tag patchday`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			s, err := open.session()
 			if err != nil {
@@ -125,7 +129,7 @@ func orderListCommand(open openHome) *cobra.Command {
 	}
 	page.add(c)
 	c.Flags().StringVar(&filter.Job, "job", "", "of this job only")
-	c.Flags().StringVar(&state, "state", "", "open, stopped, done or expired only")
+	c.Flags().StringVar(&state, "status", "", "open, stopped, done or expired only")
 	c.Flags().StringVar(&filter.Tag, "tag", "", "with this tag only")
 	return c
 }
@@ -160,7 +164,7 @@ func orderRunsCommand(open openHome) *cobra.Command {
 	var state string
 	c := &cobra.Command{
 		Use: "runs ORDER", Short: "List the runs of an order", Args: cobra.ExactArgs(1),
-		Example: `  webjobctl order runs 20261124-abcdefgh --state failed`,
+		Example: `  webjobctl order runs 20261124-abcdefgh --status failed`,
 		RunE: func(c *cobra.Command, args []string) error {
 			s, err := open.session()
 			if err != nil {
@@ -185,7 +189,7 @@ func orderRunsCommand(open openHome) *cobra.Command {
 		},
 	}
 	page.add(c)
-	c.Flags().StringVar(&state, "state", "", "in this state only, such as failed or queued")
+	c.Flags().StringVar(&state, "status", "", "in this state only, such as failed or queued")
 	return c
 }
 

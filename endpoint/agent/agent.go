@@ -255,10 +255,6 @@ func (a *Agent) askAgain() {
 }
 
 func (a *Agent) take(response wire.PollResponse) error {
-	a.report(func(s *Status) {
-		s.State, s.Error, s.LastContact = StateConnected, "", time.Now().UTC()
-		s.ClockSkewMS = time.Since(response.Time).Milliseconds()
-	})
 	if err := a.takeLabels(response.Labels); err != nil {
 		return err
 	}
@@ -272,6 +268,7 @@ func (a *Agent) take(response wire.PollResponse) error {
 		a.log.Info("standing orders taken over", "orders", len(response.Standing))
 	}
 	a.mu.Lock()
+	changed := response.Change || a.paused != response.Paused
 	a.paused = response.Paused
 	for _, run := range response.Cancel {
 		if c := a.children[run]; c != nil {
@@ -279,7 +276,11 @@ func (a *Agent) take(response wire.PollResponse) error {
 		}
 	}
 	a.mu.Unlock()
-	if response.Change {
+	a.report(func(s *Status) {
+		s.State, s.Error, s.LastContact = StateConnected, "", time.Now().UTC()
+		s.ClockSkewMS = time.Since(response.Time).Milliseconds()
+	})
+	if changed {
 		a.tick()
 	}
 	for _, offer := range response.Offers {
@@ -398,5 +399,9 @@ func (a *Agent) tellFacts(ctx context.Context, facts []byte) error {
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	return c.Call(ctx, http.MethodPut, wire.PathFacts, nil, json.RawMessage(facts), nil)
+	if err := c.Call(ctx, http.MethodPut, wire.PathFacts, nil, json.RawMessage(facts), nil); err != nil {
+		return err
+	}
+	a.report(func(s *Status) { s.State, s.Error, s.LastContact = StateConnected, "", time.Now().UTC() })
+	return nil
 }

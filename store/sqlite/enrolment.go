@@ -109,12 +109,12 @@ func (s *Store) ListClients(ctx context.Context, p webjob.Page) ([]webjob.Client
 
 // RevokeClient implements [webjob.Clients].
 func (s *Store) RevokeClient(ctx context.Context, id, reason string, at time.Time) error {
-	return s.setClient(ctx, id, `revoked_at = coalesce(revoked_at, ?1), reason = iif(revoked_at IS NULL, ?2, reason)`, micros(at), reason)
+	return s.setClient(ctx, id, `UPDATE clients SET revoked_at = coalesce(revoked_at, ?1), reason = iif(revoked_at IS NULL, ?2, reason) WHERE id = ?`, micros(at), reason)
 }
 
 // SuspendClient implements [webjob.Clients].
 func (s *Store) SuspendClient(ctx context.Context, id, reason string, at time.Time) error {
-	return s.setClient(ctx, id, `suspended_at = ?1, reason = iif(revoked_at IS NULL, ?2, reason)`, micros(at), reason)
+	return s.setClient(ctx, id, `UPDATE clients SET suspended_at = ?1, reason = iif(revoked_at IS NULL, ?2, reason) WHERE id = ?`, micros(at), reason)
 }
 
 // SetLabels implements [webjob.Clients].
@@ -123,7 +123,7 @@ func (s *Store) SetLabels(ctx context.Context, id string, labels webjob.Labels) 
 	if err != nil {
 		return err
 	}
-	return s.setClient(ctx, id, `labels = ?1`, string(encoded))
+	return s.setClient(ctx, id, `UPDATE clients SET labels = ?1 WHERE id = ?`, string(encoded))
 }
 
 // SetFacts implements [webjob.Clients].
@@ -132,13 +132,13 @@ func (s *Store) SetFacts(ctx context.Context, id string, facts webjob.Facts) err
 	if err != nil {
 		return err
 	}
-	return s.setClient(ctx, id, `facts = ?1`, string(encoded))
+	return s.setClient(ctx, id, `UPDATE clients SET facts = ?1 WHERE id = ?`, string(encoded))
 }
 
-// setClient changes columns of a client.
-func (s *Store) setClient(ctx context.Context, id, assignments string, args ...any) error {
+// setClient makes a change of one client; the id is the last argument of the update.
+func (s *Store) setClient(ctx context.Context, id, update string, args ...any) error {
 	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
-		result, err := c.ExecContext(ctx, `UPDATE clients SET `+assignments+` WHERE id = ?`, append(args, id)...)
+		result, err := c.ExecContext(ctx, update, append(args, id)...)
 		if err != nil {
 			return err
 		}

@@ -258,9 +258,8 @@ func (s *Store) EndRuns(ctx context.Context, order string, runs []string, state 
 		if err != nil {
 			return err
 		}
-		one := func(condition string, args ...any) error {
-			result, err := c.ExecContext(ctx, `UPDATE order_runs SET state = ?, updated = ? WHERE order_no = ? AND state = ?`+condition,
-				append([]any{state, micros(at), number, from}, args...)...)
+		update := func(statement string, args ...any) error {
+			result, err := c.ExecContext(ctx, statement, append([]any{state, micros(at), number, from}, args...)...)
 			if err != nil {
 				return err
 			}
@@ -269,11 +268,11 @@ func (s *Store) EndRuns(ctx context.Context, order string, runs []string, state 
 			return err
 		}
 		if runs == nil {
-			err = one(``)
+			err = update(`UPDATE order_runs SET state = ?, updated = ? WHERE order_no = ? AND state = ?`)
 		}
 		for _, run := range runs {
 			if err == nil {
-				err = one(` AND run = ?`, run)
+				err = update(`UPDATE order_runs SET state = ?, updated = ? WHERE order_no = ? AND state = ? AND run = ?`, run)
 			}
 		}
 		if err != nil {
