@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
@@ -79,10 +78,6 @@ func (c *connections) cut(client string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for mine := range c.byClient[client] {
-		conn := mine.Conn
-		if secure, ok := conn.(*tls.Conn); ok {
-			conn = secure.NetConn() // without the goodbye of TLS, for which a hostile peer could keep us waiting
-		}
-		_ = conn.Close() // it is over either way
+		closeNow(mine.Conn)
 	}
 }

@@ -26,14 +26,14 @@ type dispatcher struct {
 	standing int // orders whose time agents keep
 	total    int // runs that are not finished
 	timers   chan struct{}
-	epoch    int           // rises when what clients may has changed: polls return and ask again
-	closing  chan struct{} // closed when the server stops: every poll returns
-	closed   sync.Once
+	closed   bool          // the server stops: polls are answered at once
+	woken    []*waiter     // to be looked at
+	look     chan struct{} // tells that woken is not empty
 }
 
 func newDispatcher(store webjob.Store, log *slog.Logger) *dispatcher {
 	return &dispatcher{
-		store: store, log: log, orders: map[string]*liveOrder{}, clients: map[string]*liveClient{}, timers: make(chan struct{}, 1), closing: make(chan struct{}),
+		store: store, log: log, orders: map[string]*liveOrder{}, clients: map[string]*liveClient{}, timers: make(chan struct{}, 1), look: make(chan struct{}, 1),
 		ended: func(webjob.OrderStatus) []webjob.Delivery { return nil },
 	}
 }
@@ -84,9 +84,6 @@ func (d *dispatcher) load(ctx context.Context, root *trust.Root) error {
 	}
 	return nil
 }
-
-// close lets every poll return.
-func (d *dispatcher) close() { d.closed.Do(func() { close(d.closing) }) }
 
 func (d *dispatcher) list() []*liveOrder {
 	d.mu.Lock()
@@ -143,7 +140,7 @@ func (d *dispatcher) detach(o *liveOrder, run string) {
 			break
 		}
 	}
-	if len(c.runs) == 0 && c.wake == nil {
+	if len(c.runs) == 0 && c.waiter == nil {
 		delete(d.clients, r.client)
 	}
 }
@@ -174,7 +171,7 @@ func (d *dispatcher) add(status webjob.OrderStatus, signed *trust.SignedOrder, r
 	for _, r := range runs {
 		if c := d.attach(o, r); c != nil {
 			o.status.Counts[webjob.RunQueued]++
-			c.notify()
+			d.notify(c)
 		}
 	}
 	if status.Schedule != nil && status.Schedule.Agent {
@@ -183,130 +180,12 @@ func (d *dispatcher) add(status webjob.OrderStatus, signed *trust.SignedOrder, r
 	d.tick()
 }
 
-// wakeAll lets every poll look again; mu is held.
-func (d *dispatcher) wakeAll() {
-	for _, c := range d.clients {
-		c.notify()
-	}
-}
-
-// restart makes every poll return, so that it is asked again what its client may.
-func (d *dispatcher) restart() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.epoch++
-	d.wakeAll()
-}
-
-// wake lets one client's poll look again.
-func (d *dispatcher) wake(client string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if c := d.clients[client]; c != nil {
-		c.notify()
-	}
-}
-
 // tick makes the clock look again when the next thing is due.
 func (d *dispatcher) tick() {
 	select {
 	case d.timers <- struct{}{}:
 	default: // it will look anyway
 	}
-}
-
-// poll answers with work as soon as there is some, or with nothing after the wait.
-func (d *dispatcher) poll(ctx context.Context, id string, free int, known map[string]webjob.RunState, standing webjob.Digest, wait time.Duration) (work work, err error) {
-	wake := make(chan struct{}, 1)
-	d.mu.Lock()
-	c := d.client(id)
-	c.notify() // another poll of this client returns
-	c.wake, c.lastPoll = wake, time.Now()
-	lost, cancel := c.reconcile(known)
-	epoch := d.epoch
-	d.mu.Unlock()
-	defer d.leave(id, wake)
-	for _, r := range lost {
-		if err := d.end(ctx, r.order, r.run, webjob.RunLost); err != nil {
-			return work, err
-		}
-	}
-	deadline := time.NewTimer(wait)
-	defer deadline.Stop()
-	for {
-		// Labels may have changed since the last look.
-		client, err := d.store.Client(ctx, id)
-		if err != nil {
-			return work, err
-		}
-		var again time.Time
-		if work, again = d.look(client, c, free, standing); len(cancel) > 0 || !work.empty() {
-			work.cancel = cancel
-			return work, nil
-		}
-		var soon <-chan time.Time
-		if !again.IsZero() {
-			timer := time.NewTimer(max(time.Until(again), time.Millisecond))
-			defer timer.Stop()
-			soon = timer.C
-		}
-		select {
-		case <-wake:
-			d.mu.Lock()
-			if c.wake != wake || d.epoch != epoch { // a newer poll has taken over, or is to
-				d.mu.Unlock()
-				return work, nil
-			}
-			_, cancel = c.reconcile(known)
-			d.mu.Unlock()
-		case <-soon:
-		case <-deadline.C:
-			return work, nil
-		case <-d.closing:
-			return work, webjob.Errorf(webjob.Unavailable, "the server is stopping")
-		case <-ctx.Done():
-			return work, ctx.Err()
-		}
-	}
-}
-
-// leave ends a poll's waiting.
-func (d *dispatcher) leave(client string, wake chan struct{}) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	c := d.clients[client]
-	if c == nil || c.wake != wake {
-		return
-	}
-	c.wake = nil
-	if len(c.runs) == 0 {
-		delete(d.clients, client)
-	}
-}
-
-// work is what a poll brings.
-type work struct {
-	runs     []*liveRun
-	cancel   []string
-	change   bool // standing is not what the agent has
-	standing [][]byte
-}
-
-func (w work) empty() bool { return len(w.runs) == 0 && len(w.cancel) == 0 && !w.change }
-
-func (d *dispatcher) look(client webjob.Client, c *liveClient, free int, have webjob.Digest) (w work, again time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	w.runs, again = c.pick(free, time.Now())
-	if have == "" {
-		have = webjob.EmptyDigest
-	}
-	if d.standing == 0 && have == webjob.EmptyDigest {
-		return w, again
-	}
-	w.standing = d.standingFor(client)
-	w.change = standingDigest(w.standing) != have
-	return w, again
 }
 
 // finished is told when the result of a run is durable.
@@ -331,7 +210,7 @@ func (d *dispatcher) finished(ctx context.Context, run webjob.OrderRun) error {
 		o.status.Counts[run.State]++
 	}
 	if c := d.clients[run.Client]; c != nil {
-		c.notify() // the next one of a serial group
+		d.notify(c) // the next one of a serial group
 	}
 	d.mu.Unlock()
 	return d.judge(ctx, o)
@@ -371,7 +250,7 @@ func (d *dispatcher) judge(ctx context.Context, o *liveOrder) error {
 		}
 		o.opened = true
 		for _, r := range o.runs {
-			d.client(r.client).notify()
+			d.notify(d.client(r.client))
 		}
 		d.mu.Unlock()
 	}
@@ -410,7 +289,7 @@ func (d *dispatcher) stop(ctx context.Context, id, reason string, running bool) 
 		if r.state == webjob.RunQueued {
 			waiting = append(waiting, r.run)
 		} else if running {
-			d.client(r.client).notify()
+			d.notify(d.client(r.client))
 		}
 	}
 	o.cancelled = o.cancelled || running
@@ -481,7 +360,7 @@ func (d *dispatcher) resume(ctx context.Context, id string) error {
 		d.mu.Lock()
 		for _, r := range runs {
 			if c := d.attach(o, r); c != nil {
-				c.notify()
+				d.notify(c)
 			}
 		}
 		d.mu.Unlock()
@@ -527,7 +406,7 @@ func (d *dispatcher) connected() map[string]bool {
 	defer d.mu.Unlock()
 	ids := map[string]bool{}
 	for id, c := range d.clients {
-		if c.wake != nil {
+		if c.waiter != nil {
 			ids[id] = true
 		}
 	}

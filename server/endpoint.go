@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -145,12 +146,10 @@ func (s *Server) handlePayload(w http.ResponseWriter, r *http.Request, client we
 }
 
 func (s *Server) handleResult(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
-	select {
-	case s.uploads <- struct{}{}:
-		defer func() { <-s.uploads }()
-	default:
-		return webjob.Errorf(webjob.Unavailable, "the server is receiving %d results already; keep yours and try again", maxUploads)
+	if err := s.uploadPlace(r.Context()); err != nil {
+		return err
 	}
+	defer func() { <-s.uploads }()
 	recordLength, err := strconv.ParseInt(r.Header.Get(wire.HeaderRecordLength), 10, 64)
 	if err != nil {
 		return webjob.Errorf(webjob.Invalid, "header %s is %.40q; it must be the number of bytes of the record", wire.HeaderRecordLength, r.Header.Get(wire.HeaderRecordLength))
@@ -165,4 +164,27 @@ func (s *Server) handleResult(w http.ResponseWriter, r *http.Request, client web
 		status = http.StatusOK
 	}
 	return writeJSON(w, status, response)
+}
+
+// placeTime is how long a result may wait for a place. Nothing of its body is read
+// until then, so it costs a connection and no more.
+const placeTime = 20 * time.Second
+
+// uploadPlace waits for a place to receive a result.
+func (s *Server) uploadPlace(ctx context.Context) error {
+	select {
+	case s.uploads <- struct{}{}:
+		return nil
+	default:
+	}
+	timer := time.NewTimer(placeTime)
+	defer timer.Stop()
+	select {
+	case s.uploads <- struct{}{}:
+		return nil
+	case <-timer.C:
+		return webjob.Errorf(webjob.Unavailable, "the server is receiving %d results already; keep yours and try again", maxUploads)
+	case <-ctx.Done():
+		return webjob.Errorf(webjob.Unavailable, "the request was cut: %w", ctx.Err())
+	}
 }

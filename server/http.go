@@ -46,6 +46,9 @@ func (rt *routes) handle(pattern string, h handler) {
 		body := &movingBody{ReadCloser: r.Body, control: control}
 		r.Body = body
 		err := h(answer, r)
+		if caller.skip {
+			return
+		}
 		if err != nil && answer.status == 0 {
 			wire.WriteProblem(answer, err)
 		}
@@ -81,6 +84,7 @@ func (rt *routes) log(r *http.Request, a *answer, body *movingBody, c *caller, t
 type caller struct {
 	identity trust.Identity
 	more     []slog.Attr
+	skip     bool // another one answers, counts and tells
 	quiet    bool // tell at level debug: it happens all the time and brought nothing
 }
 
@@ -97,6 +101,13 @@ func note(r *http.Request, attributes ...slog.Attr) {
 func quiet(r *http.Request) {
 	if c, ok := r.Context().Value(callerKey{}).(*caller); ok {
 		c.quiet = true
+	}
+}
+
+// skip leaves answering to another one.
+func skip(r *http.Request) {
+	if c, ok := r.Context().Value(callerKey{}).(*caller); ok {
+		c.skip = true
 	}
 }
 
@@ -126,6 +137,9 @@ type answer struct {
 	status  int
 	bytes   int64
 }
+
+// Unwrap lets [http.ResponseController] reach the connection.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 func (a *answer) WriteHeader(status int) {
 	if a.status == 0 {

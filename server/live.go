@@ -36,8 +36,8 @@ type liveRun struct {
 
 // liveClient is what one client is to do, and the poll that waits for it.
 type liveClient struct {
-	runs     []*liveRun    // highest priority first, then oldest order first
-	wake     chan struct{} // of the poll that waits, with room for one; nil when none does
+	runs     []*liveRun // highest priority first, then oldest order first
+	waiter   *waiter    // the poll that waits; nil when none does
 	lastPoll time.Time
 }
 
@@ -190,17 +190,6 @@ func (c *liveClient) insert(r *liveRun) {
 			cmp.Compare(a.order.status.Sequence, b.order.status.Sequence), a.at.Compare(b.at))
 	})
 	c.runs = slices.Insert(c.runs, at, r)
-}
-
-// notify wakes the poll that waits.
-func (c *liveClient) notify() {
-	if c.wake == nil {
-		return
-	}
-	select {
-	case c.wake <- struct{}{}:
-	default: // woken already
-	}
 }
 
 // times returns the order's schedule.

@@ -151,7 +151,7 @@ func (s *Server) handleRevoke(w http.ResponseWriter, r *http.Request, _ webjob.O
 	if err := s.store.RevokeClient(r.Context(), r.PathValue("id"), request.Reason, now()); err != nil {
 		return err
 	}
-	s.connections.cut(r.PathValue("id"))
+	s.shutOut(r.PathValue("id"))
 	return s.handleClient(w, r, webjob.Operator{})
 }
 

@@ -56,7 +56,7 @@ func (s *Server) handleSuspend(w http.ResponseWriter, r *http.Request, _ webjob.
 	if err := s.store.SuspendClient(r.Context(), id, request.Reason, now()); err != nil {
 		return err
 	}
-	s.connections.cut(id)
+	s.shutOut(id)
 	return s.handleClient(w, r, webjob.Operator{})
 }
 
@@ -80,10 +80,10 @@ func (s *Server) handleLabels(w http.ResponseWriter, r *http.Request, _ webjob.O
 	if err := s.store.SetLabels(r.Context(), id, request.Labels); err != nil {
 		return err
 	}
+	s.dispatcher.restart(id) // before the orders: it is to know its labels when it gets one
 	if err := s.joinOrders(r.Context(), id); err != nil {
 		return err
 	}
-	s.dispatcher.wake(id)
 	return s.handleClient(w, r, webjob.Operator{})
 }
 

@@ -13,8 +13,6 @@ import (
 
 func percent(n int64) string { return strconv.FormatInt(n, 10) + " %" }
 
-func standingDigest(envelopes [][]byte) webjob.Digest { return wire.StandingDigest(envelopes) }
-
 // NewOrder takes an order in: it checks it as clients will, finds the clients that it
 // is for, and stores it with a run for each. The same envelope again is not an error.
 func (s *Server) NewOrder(ctx context.Context, envelope []byte, operator string) (webjob.OrderStatus, error) {

@@ -56,7 +56,7 @@ func (s *Server) Reload(ctx context.Context) error {
 	s.policy.Store(p)
 	s.log.Info("configuration taken into use", "hooks", len(p.hooks), "triggers", len(p.triggers), "overrides", p.overrides.Files)
 	s.outbox.Wake()
-	s.dispatcher.restart()
+	s.dispatcher.restart("")
 	return ctx.Err()
 }
 

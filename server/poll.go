@@ -1,8 +1,14 @@
 package server
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"reflect"
 	"time"
@@ -12,6 +18,10 @@ import (
 )
 
 // handlePoll holds an agent's request open until there is work for it.
+//
+// Tens of thousands of agents wait at any time, so a waiting one costs as little as
+// can be: over HTTP/1.1 its connection is taken from the HTTP server, which would
+// spend two goroutines and their stacks on it, and given back with the answer.
 func (s *Server) handlePoll(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
 	var request wire.PollRequest
 	if err := readJSON(r, &request); err != nil {
@@ -24,49 +34,159 @@ func (s *Server) handlePoll(w http.ResponseWriter, r *http.Request, client webjo
 	case request.Free < 0 || request.Free > wire.MaxKnownRuns || len(request.Known) > wire.MaxKnownRuns:
 		return webjob.Errorf(webjob.Invalid, "an agent has at most %d runs at once", wire.MaxKnownRuns)
 	}
-	response, err := s.Poll(r.Context(), client, r.RemoteAddr, request, wait)
-	if err != nil {
-		return err
-	}
-	if len(response.Offers) == 0 {
-		quiet(r)
-	}
-	for _, offer := range response.Offers {
-		note(r, slog.String("run", offer.Run))
-	}
-	return writeJSON(w, http.StatusOK, response)
-}
-
-// Poll waits for work for a client. While it waits, a change of what holds for the
-// client ends it: it is asked again whether the client may be here at all.
-func (s *Server) Poll(ctx context.Context, client webjob.Client, remote string, request wire.PollRequest, wait time.Duration) (wire.PollResponse, error) {
-	var response wire.PollResponse
 	if s.effective(client, "").Paused != request.Paused {
 		wait = 0
 	}
-	s.metrics.polls.Inc()
-	defer s.metrics.polls.Dec()
-	found, err := s.dispatcher.poll(ctx, client.ID, int(request.Free), request.Known, request.Standing, wait)
-	if err != nil {
-		return response, webjob.Errorf(webjob.Unavailable, "the poll was cut: %w", err)
+	waiting := &waiter{client: client, free: int(request.Free), known: request.Known, standing: request.Standing}
+	if conn := s.park(w, r); conn != nil {
+		return s.holdParked(r, conn, waiting, wait)
 	}
-	if client, err = s.store.Client(ctx, client.ID); err != nil {
-		return response, err
-	}
-	if err := s.checkAccess(client, "", remote); err != nil {
-		return response, err
-	}
-	response.Labels = client.Labels
-	response.Cancel, response.Change, response.Standing = found.cancel, found.change, found.standing
-	if !found.change {
-		response.Standing = nil
+	return s.holdBlocking(w, r, waiting, wait)
+}
+
+// pollAnswer makes the answer of what was found.
+func (s *Server) pollAnswer(client webjob.Client, found work) wire.PollResponse {
+	response := wire.PollResponse{Labels: client.Labels, Cancel: found.cancel, Change: found.change, Paused: s.effective(client, "").Paused, Time: now()}
+	if found.change {
+		response.Standing = found.standing
 	}
 	for _, r := range found.runs {
 		response.Offers = append(response.Offers, wire.Offer{Run: r.run, At: r.at, Order: r.order.status.Envelope})
 	}
-	response.Paused = s.effective(client, "").Paused
-	response.Time = now()
-	return response, nil
+	return response
+}
+
+// holdBlocking waits in the handler, where a connection cannot be taken.
+func (s *Server) holdBlocking(w http.ResponseWriter, r *http.Request, waiting *waiter, wait time.Duration) error {
+	answer := make(chan work, 1)
+	dropped := make(chan struct{})
+	waiting.answer = func(found work) { answer <- found }
+	waiting.drop = func() { close(dropped) }
+	s.metrics.polls.Inc()
+	defer s.metrics.polls.Dec()
+	if err := s.dispatcher.hold(r.Context(), waiting, wait); err != nil {
+		return err
+	}
+	select {
+	case found := <-answer:
+		if len(found.runs) == 0 {
+			quiet(r)
+		}
+		return writeJSON(w, http.StatusOK, s.pollAnswer(waiting.client, found))
+	case <-dropped:
+		return webjob.Errorf(webjob.Refused, "client %s is shut out", waiting.client.ID)
+	case <-r.Context().Done():
+		s.dispatcher.release(waiting)
+		quiet(r)
+		return nil
+	}
+}
+
+// parked is a connection that was taken from the HTTP server.
+type parked struct {
+	net.Conn
+	back func(net.Conn) // gives it back
+}
+
+// park takes a request's connection. It returns nil when it cannot be taken.
+func (s *Server) park(w http.ResponseWriter, r *http.Request) *parked {
+	back, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if !ok || r.ProtoMajor != 1 || r.Close {
+		return nil
+	}
+	give := s.returns.to(back)
+	if give == nil {
+		return nil
+	}
+	conn, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return nil
+	}
+	if buffered.Reader.Buffered() > 0 { // a peer that talks while it should wait
+		_ = conn.Close()
+	}
+	return &parked{Conn: conn, back: give}
+}
+
+// holdParked holds the poll without a goroutine.
+func (s *Server) holdParked(r *http.Request, conn *parked, waiting *waiter, wait time.Duration) error {
+	skip(r)
+	start, remote := time.Now(), r.RemoteAddr
+	s.metrics.polls.Inc()
+	client := waiting.client
+	waiting.answer = func(found work) {
+		s.metrics.polls.Dec()
+		err := conn.write(s.pollAnswer(client, found))
+		s.logPoll(client, remote, found, time.Since(start), err)
+	}
+	waiting.drop = func() {
+		s.metrics.polls.Dec()
+		closeNow(conn.Conn)
+	}
+	// The request ends here: its context does not hold for what follows.
+	if err := s.dispatcher.hold(context.WithoutCancel(r.Context()), waiting, wait); err != nil {
+		closeNow(conn.Conn)
+		return err
+	}
+	return nil
+}
+
+// closeNow closes without the goodbye of TLS, for which a hostile peer could keep us
+// waiting.
+func closeNow(conn net.Conn) {
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	_ = conn.Close() // it is over either way
+}
+
+// write answers the request and gives the connection back for the next one.
+func (p *parked) write(response wire.PollResponse) error {
+	body, err := json.Marshal(response)
+	if err != nil {
+		return errors.Join(err, p.Close())
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\nDate: %s\r\n\r\n", wire.ContentTypeJSON, len(body)+1, time.Now().UTC().Format(http.TimeFormat))
+	b.Write(body)
+	b.WriteByte('\n')
+	err = p.SetWriteDeadline(time.Now().Add(stallTimeout))
+	if err == nil {
+		_, err = p.Write(b.Bytes())
+	}
+	if err == nil {
+		err = p.SetDeadline(time.Time{})
+	}
+	if err != nil {
+		closeNow(p.Conn)
+		return err
+	}
+	p.back(p.Conn)
+	return nil
+}
+
+// logPoll writes the access line of a poll that was held without a goroutine.
+func (s *Server) logPoll(client webjob.Client, remote string, found work, took time.Duration, err error) {
+	level := slog.LevelDebug
+	attributes := []slog.Attr{
+		slog.String("listener", "endpoint"), slog.String("method", http.MethodPost), slog.String("path", wire.PathPoll), slog.Int("status", http.StatusOK),
+		slog.Duration("took", took.Round(time.Microsecond)), slog.String("remote", remote), slog.String("client", client.ID),
+	}
+	for _, r := range found.runs {
+		level = slog.LevelInfo
+		attributes = append(attributes, slog.String("run", r.run))
+	}
+	if err != nil {
+		attributes = append(attributes, slog.String("error", err.Error()))
+	}
+	s.metrics.request("endpoint", "POST "+wire.PathPoll, http.StatusOK, took)
+	s.log.LogAttrs(context.Background(), level, "request", attributes...)
+}
+
+// shutOut cuts a client off, in the middle of whatever it does.
+func (s *Server) shutOut(client string) {
+	s.dispatcher.cut(client)
+	s.connections.cut(client)
 }
 
 // handleFacts keeps what an agent says about its machine.

@@ -72,6 +72,11 @@ func (s *Server) run(ctx context.Context, listeners []listener) error {
 			return webjob.Errorf(webjob.Unavailable, "%s listener: %w; choose another address in %s", l.name, err, s.settings.path(settingsFile))
 		}
 		l.socket = socket
+		if l.tls != nil {
+			config := l.tls.Clone()
+			config.NextProtos = []string{"h2", "http/1.1"}
+			l.tls, l.socket = config, s.returns.listen(tls.NewListener(socket, config))
+		}
 		l.server = &http.Server{
 			Handler:           l.handler,
 			TLSConfig:         l.tls.Clone(), // each server writes its own protocols into it
@@ -86,6 +91,7 @@ func (s *Server) run(ctx context.Context, listeners []listener) error {
 	var work sync.WaitGroup
 	work.Go(func() { s.outbox.Run(background) })
 	work.Go(func() { s.dispatcher.run(background, s.allClients) })
+	work.Go(func() { s.dispatcher.serveWoken(background) })
 	work.Go(func() { s.housekeep(background) })
 	work.Go(func() {
 		s.sightings.run(background, func(err error) { s.log.Warn("last-seen times were not stored", "error", err) })
@@ -108,12 +114,7 @@ func (s *Server) run(ctx context.Context, listeners []listener) error {
 }
 
 func (l listener) serve() error {
-	var err error
-	if l.tls != nil {
-		err = l.server.ServeTLS(l.socket, "", "")
-	} else {
-		err = l.server.Serve(l.socket)
-	}
+	err := l.server.Serve(l.socket)
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}

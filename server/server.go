@@ -27,6 +27,7 @@ type Server struct {
 	dispatcher  *dispatcher
 	outbox      *hook.Outbox
 	connections *connections
+	returns     returns
 	policy      atomic.Pointer[policy]
 	policyError atomic.Pointer[error] // why the configuration on disk is not in use; nil when it is
 	blobUse     sync.RWMutex          // uploads read it, the removal of blobs writes it

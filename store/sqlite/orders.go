@@ -23,7 +23,7 @@ func (s *Store) AddOrder(ctx context.Context, o webjob.OrderStatus, runs []webjo
 	if err != nil {
 		return false, err
 	}
-	err = s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
+	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		var known []byte
 		err := c.QueryRowContext(ctx, `SELECT envelope FROM orders WHERE id = ?`, o.ID).Scan(&known)
 		if err == nil {
@@ -102,7 +102,7 @@ type querier interface {
 
 // AddOrderRuns implements [webjob.Orders].
 func (s *Store) AddOrderRuns(ctx context.Context, order string, runs []webjob.OrderRun, next time.Time) error {
-	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		number, err := orderNumber(ctx, c, order)
 		if err != nil {
 			return err
@@ -234,7 +234,7 @@ func (s *Store) OpenRuns(ctx context.Context, visit func(webjob.OrderRun) error)
 
 // ChangeOrder implements [webjob.Orders].
 func (s *Store) ChangeOrder(ctx context.Context, o webjob.OrderStatus, deliveries []webjob.Delivery) error {
-	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		if _, err := orderNumber(ctx, c, o.ID); err != nil {
 			return err
 		}
@@ -252,7 +252,7 @@ func (s *Store) EndRuns(ctx context.Context, order string, runs []string, state 
 	if state == webjob.RunQueued {
 		from = webjob.RunStopped
 	}
-	err = s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
+	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		changed = 0
 		number, err := orderNumber(ctx, c, order)
 		if err != nil {
