@@ -5,7 +5,7 @@ GO ?= go
 TOOLS := $(CURDIR)/.tools
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-v2.15.0
 
-.PHONY: build demo test lint fmt cross man kill fuzz bench bench-p1 bench-p2 clean
+.PHONY: build demo test lint fmt cross man kill fleet fuzz bench bench-p1 bench-p2 bench-p3 bench-p4 bench-p6 clean
 
 build: ## the three programs, in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/...
@@ -15,8 +15,8 @@ demo: build ## a server, three clients and four jobs, on this machine
 	@bash demo/demo.sh
 
 test: ## every test, with the race detector
-	@bash scripts/setup.sh gcc curl pgrep unshare
-	$(GO) test -race -timeout 15m ./...
+	@bash scripts/setup.sh gcc curl git logger pgrep prometheus unshare
+	$(GO) test -race -count=1 -timeout 15m ./... # sessions run programs, which the cache of results does not see
 
 lint: $(GOLANGCI_LINT) ## vet, linters and formatting
 	$(GO) mod verify >/dev/null
@@ -36,6 +36,10 @@ man: ## the manual pages, in man/, from the same source as --help
 	mkdir -p man
 	for program in webjob webjobd webjobctl; do $(GO) run -tags man ./cmd/$$program man man || exit 1; done
 
+fleet: ## 200 real agents, killed and started again: make fleet AGENTS=500
+	$(GO) test ./e2e -count=1 -timeout 20m -run TestFleet -v -args -agents $(AGENTS)
+
+AGENTS ?= 200
 N ?= 1000
 kill: ## kill N processes at random points: make kill N=1000
 	$(GO) test ./e2e -count=1 -timeout 2h -run TestKill -v -args -kills $(N)
@@ -44,7 +48,7 @@ FUZZTIME ?= 10m
 fuzz: ## every fuzz test for FUZZTIME
 	@bash scripts/fuzz.sh $(FUZZTIME)
 
-bench: bench-p1 bench-p2 ## the figures of docs/performance.md
+bench: bench-p1 bench-p2 bench-p3 bench-p4 bench-p6 ## the figures of docs/performance.md
 
 bench-p1: build ## get and put pairs, beside bare net/http and, with CGI=SCRIPT, a CGI server
 	@$(if $(CGI),bash scripts/setup.sh apache2 wrk)
@@ -53,6 +57,15 @@ bench-p1: build ## get and put pairs, beside bare net/http and, with CGI=SCRIPT,
 bench-p2: build ## one cold run, beside curl and sh
 	@bash scripts/setup.sh curl
 	@$(GO) run ./bench p2
+
+bench-p3: build ## idle agents: memory and CPU time of the server
+	@$(GO) run ./bench p3
+
+bench-p4: build ## one order to 10,000 agents
+	@$(GO) run ./bench p4
+
+bench-p6: build ## pages of lists with up to a million runs
+	@$(GO) run ./bench p6
 
 clean:
 	rm -rf bin .tools bench/out

@@ -3,6 +3,9 @@
 //
 //	bench p1 [-cgi SCRIPT]   pairs of a verified get and a durable put
 //	bench p2                 one cold webjob run beside curl | sh | curl -T
+//	bench p3                 idle agents held by one server: memory and CPU time
+//	bench p4                 one order to 10,000 agents
+//	bench p6                 pages of lists with 10 thousand to a million runs
 //	bench bare ...           the bare net/http peer, started by the others
 package main
 
@@ -24,17 +27,23 @@ func main() {
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return errors.New("usage: bench p1|p2")
+		return errors.New("usage: bench p1|p2|p3|p4|p6")
 	}
 	switch args[0] {
 	case "p1":
 		return pairs(args[1:])
 	case "p2":
 		return coldRun()
+	case "p3":
+		return idleAgents(args[1:])
+	case "p4":
+		return oneOrder(args[1:])
+	case "p6":
+		return growth(args[1:])
 	case "bare":
 		return serveBare(args[1:])
 	}
-	return fmt.Errorf("there is no benchmark %q; use p1 or p2", args[0])
+	return fmt.Errorf("there is no benchmark %q; use p1, p2, p3, p4 or p6", args[0])
 }
 
 // figure is one measured value: the median of the rounds, and their range.

@@ -31,6 +31,7 @@ type world struct {
 	states    []string
 	bareURL   string
 	serverDir string
+	telemetry string
 }
 
 // newWorld starts everything in a temporary folder below parent, so that both
@@ -71,6 +72,7 @@ func (w *world) start(ctx context.Context, clients int) error {
 	if err := json.Unmarshal(out, &printed); err != nil {
 		return err
 	}
+	w.telemetry = "http://" + ports[2]
 	if err := w.launch("msg=ready", "bin/webjobd", "serve", "--dir", w.serverDir); err != nil {
 		return err
 	}
@@ -101,6 +103,9 @@ func (w *world) operate(ctx context.Context, login string, clients int) error {
 	}
 	if _, err := w.session.SetTrust(ctx, 1, []string{"bench"}); err != nil {
 		return err
+	}
+	if clients == 0 {
+		return nil
 	}
 	enrol, _, err := w.session.NewToken(ctx, wire.NewTokenRequest{Role: webjob.RoleClient, Uses: int64(clients), TTLSeconds: 3600})
 	if err != nil {

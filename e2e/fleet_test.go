@@ -1,130 +1,204 @@
 package e2e
 
 import (
-	"bytes"
+	"flag"
 	"fmt"
-	"io"
+	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
+	"testing"
 	"time"
 
-	"github.com/rogpeppe/go-internal/testscript"
+	"webjob.dev/webjob"
+	"webjob.dev/webjob/operator"
+	"webjob.dev/webjob/wire"
 )
 
-type agentsKey struct{}
+var (
+	fleetAgents = flag.Int("agents", 20, "how many agents TestFleet starts")
+	fleetOrders = flag.Int("orders", 5, "how many orders TestFleet gives")
+)
 
-func agentsOf(ts *testscript.TestScript) map[string]*exec.Cmd {
-	return ts.Value(agentsKey{}).(map[string]*exec.Cmd)
+// TestFleet gives orders to many real agents while agents and the server are killed
+// with SIGKILL and started again. Every run must happen at most once, every run must
+// come to an end, and every result must be there once.
+func TestFleet(t *testing.T) {
+	f := newFleet(t)
+	for i := range *fleetOrders {
+		f.order(fmt.Sprintf("order%d", i))
+		for range max(1, *fleetAgents/20) {
+			f.killAgent(rand.N(*fleetAgents))
+		}
+		if i%3 == 1 {
+			f.killServer()
+		}
+	}
+	total := webjob.Counts{}
+	for i := range *fleetOrders {
+		for state, n := range f.untilDone(fmt.Sprintf("order%d", i)) {
+			total[state] += n
+		}
+	}
+	f.check(total)
 }
 
-// cmdAgent starts an agent in the background; its log is STATE.log: agent STATE.
-func cmdAgent(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: agent STATE")
-	}
-	log, err := os.OpenFile(ts.MkAbs(args[0]+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	ts.Check(err)
-	c := exec.Command(filepath.Join(bin, "webjob"), "--state", args[0], "agent")
-	c.Dir, c.Env, c.Stderr = ts.MkAbs("."), environment(ts.Getenv("WORK")), log
-	ts.Check(c.Start())
-	ts.Check(log.Close())
-	agentsOf(ts)[args[0]] = c
+type fleet struct {
+	*killTest
+	ran    string // file to which every run appends its id
+	agents []*exec.Cmd
+	killed int
+	s      *operator.Session
 }
 
-// cmdEndAgent ends an agent cleanly, or with -kill at once: endagent [-kill] STATE.
-func cmdEndAgent(ts *testscript.TestScript, neg bool, args []string) {
-	signal := syscall.SIGTERM
-	if len(args) == 2 && args[0] == "-kill" {
-		signal, args = syscall.SIGKILL, args[1:]
+func newFleet(t *testing.T) *fleet {
+	f := &fleet{killTest: newKillTest(t)}
+	f.ran = filepath.Join(f.work, "ran")
+	script := filepath.Join(f.work, "mark.sh")
+	f.must(os.WriteFile(script, []byte("#!/bin/sh\necho $WEBJOB_RUN_ID >>$1\nsleep 0.$(( $$ % 10 ))\n"), 0o600))
+	f.run("webjobctl", "job", "publish", script, "--args", ".*")
+	token := f.run("webjobctl", "token", "new", "--uses", fmt.Sprint(*fleetAgents))
+	f.agents = make([]*exec.Cmd, *fleetAgents)
+	var work sync.WaitGroup
+	places := make(chan struct{}, 8)
+	for i := range f.agents {
+		work.Go(func() {
+			places <- struct{}{}
+			defer func() { <-places }()
+			c := f.command("webjob", "--state", f.state(i), "enroll", "--token", token, "--id", fmt.Sprintf("agent%03d", i))
+			if out, err := c.CombinedOutput(); err != nil {
+				t.Errorf("enroll: %v\n%s", err, out)
+				return
+			}
+			f.startAgent(i)
+		})
 	}
-	if neg || len(args) != 1 || agentsOf(ts)[args[0]] == nil {
-		ts.Fatalf("usage: endagent [-kill] STATE, of an agent that was started")
-	}
-	c := agentsOf(ts)[args[0]]
-	ts.Check(c.Process.Signal(signal))
-	err := c.Wait()
-	delete(agentsOf(ts), args[0])
-	if signal == syscall.SIGTERM {
-		ts.Check(err)
-	}
+	work.Wait()
+	t.Cleanup(func() {
+		for _, a := range f.agents {
+			if a != nil {
+				_ = a.Process.Kill()
+				_ = a.Wait()
+			}
+		}
+		killRuns(f.work)
+	})
+	home, err := operator.OpenHome(filepath.Join(f.work, "operator"))
+	f.must(err)
+	f.s, err = home.Session()
+	f.must(err)
+	return f
 }
 
-// cmdUntil runs a program again and again until what it says matches: until REGEXP
-// PROGRAM [ARG...]. With ! it stops as soon as it does not match any more.
-func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
-	if len(args) < 2 {
-		ts.Fatalf("usage: until REGEXP PROGRAM [ARG...]")
+func (f *fleet) state(i int) string { return filepath.Join(f.work, fmt.Sprint("agent-state", i)) }
+
+func (f *fleet) startAgent(i int) {
+	log, err := os.OpenFile(f.state(i)+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		f.t.Error(err)
+		return
 	}
-	want := regexp.MustCompile(`(?m)` + args[0])
-	var out []byte
-	for deadline := time.Now().Add(40 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		program := filepath.Join(bin, args[1])
-		if _, err := os.Stat(program); err != nil {
-			program = args[1]
-		}
-		c := exec.Command(program, args[2:]...)
-		c.Dir, c.Env = ts.MkAbs("."), environment(ts.Getenv("WORK"))
-		out, _ = c.CombinedOutput() // what it says is what counts
-		if want.Match(out) != neg {
-			_, _ = ts.Stdout().Write(out)
-			return
-		}
+	defer func() { _ = log.Close() }()
+	c := f.command("webjob", "--state", f.state(i), "agent")
+	c.Stderr = log
+	if err := c.Start(); err != nil {
+		f.t.Error(err)
+		return
 	}
-	ts.Fatalf("%s does not come to match %q; it says\n%s", strings.Join(args[1:], " "), args[0], out)
+	f.agents[i] = c
 }
 
-// killRuns ends the processes of runs that outlived their agent: they name the work
-// folder on their command line.
-func killRuns(work string) {
-	entries, _ := os.ReadDir("/proc")
-	for _, entry := range entries {
-		pid, err := strconv.Atoi(entry.Name())
-		if err != nil {
-			continue
-		}
-		command, _ := os.ReadFile(filepath.Join("/proc", entry.Name(), "cmdline"))
-		if bytes.Contains(command, []byte("ordered")) && bytes.Contains(command, []byte(work)) {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-		}
+func (f *fleet) killAgent(i int) {
+	f.killed++
+	f.must(f.agents[i].Process.Kill())
+	_ = f.agents[i].Wait() // killed
+	if f.killed%2 == 0 {
+		// The machine went down: its runs ended with it.
+		killRuns(f.state(i))
 	}
+	f.startAgent(i)
 }
 
-// cmdSink starts a receiver of webhooks that appends a line for each to a file, in
-// the background: sink NAME FILE. NAME_URL tells its address. While the file
-// NAME.down is there it answers 503.
-func cmdSink(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: sink NAME FILE")
+func (f *fleet) killServer() {
+	f.must(f.daemon.stop(syscall.SIGKILL))
+	d, err := startDaemon(f.srv, f.work)
+	f.must(err)
+	f.daemon = d
+}
+
+func (f *fleet) order(id string) {
+	f.run("webjobctl", "order", "new", "mark", "--on", "id=agent*", "--id", id, "--window", "10m", "--", f.ran)
+}
+
+func (f *fleet) untilDone(id string) webjob.Counts {
+	var o wire.OrderDetail
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		o = wire.OrderDetail{}
+		err := f.s.Call(f.t.Context(), http.MethodGet, wire.OrderPath(id), nil, nil, &o)
+		if webjob.KindOf(err) != webjob.Unavailable {
+			f.must(err)
+		}
+		if o.State == webjob.OrderDone {
+			return o.Counts
+		}
 	}
-	file, down := ts.MkAbs(args[1]), ts.MkAbs(args[0]+".down")
-	var mu sync.Mutex
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		if _, err := os.Stat(down); err == nil {
-			http.Error(w, "down", http.StatusServiceUnavailable)
-			return
+	for _, r := range o.Slowest {
+		var i int
+		_, err := fmt.Sscanf(r.Client, "agent%d", &i)
+		f.must(err)
+		text, _ := os.ReadFile(f.state(i) + ".log")
+		f.t.Logf("run %s is %s; the log of its agent:\n%s%s", r.Run, r.State, text, f.run("webjob", "--state", f.state(i), "spool", "list"))
+	}
+	f.t.Fatalf("order %s does not end: %v", id, o.Counts)
+	return nil
+}
+
+func (f *fleet) check(total webjob.Counts) {
+	want := int64(*fleetAgents * *fleetOrders)
+	if total.Total() != want {
+		f.t.Errorf("%d runs ended, want %d: %v", total.Total(), want, total)
+	}
+	text, err := os.ReadFile(f.ran)
+	f.must(err)
+	ran := map[string]int{}
+	for line := range strings.Lines(string(text)) {
+		ran[strings.TrimSpace(line)]++
+	}
+	for run, n := range ran {
+		if n != 1 {
+			f.t.Errorf("run %s happened %d times", run, n)
 		}
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return
+	}
+	done := int64(0)
+	for i := range *fleetOrders {
+		page := webjob.Page{Limit: webjob.MaxPage}
+		for {
+			var list wire.List[webjob.OrderRun]
+			f.must(f.s.Call(f.t.Context(), http.MethodGet, wire.OrderPath(fmt.Sprintf("order%d", i), "runs"), wire.EncodePage(page), nil, &list))
+			for _, r := range list.Items {
+				if r.State == webjob.RunDone && ran[r.Run] != 1 {
+					f.t.Errorf("run %s is done and did not happen", r.Run)
+				}
+				if r.State == webjob.RunDone {
+					done++
+				}
+				if _, _, err := f.s.Result(f.t.Context(), r.Run); err != nil && r.State != webjob.RunLost {
+					f.t.Errorf("run %s is %s and has no result: %v", r.Run, r.State, err)
+				}
+			}
+			if list.Next == "" {
+				break
+			}
+			page.After = list.Next
 		}
-		f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		fmt.Fprintf(f, "%s %s %s %s\n", r.Header.Get("Webjob-Event"), r.Header.Get("Webjob-Event-Id"), r.Header.Get("Webjob-Signature"), body)
-		_ = f.Close()
-	}))
-	ts.Defer(server.Close)
-	ts.Setenv(args[0]+"_URL", server.URL)
+	}
+	if done < want*9/10 {
+		f.t.Errorf("only %d of %d runs succeeded: %v", done, want, total)
+	}
+	f.run("webjobd", "check", "--dir", f.srv)
+	f.t.Logf("%d agents, %d orders, %d agents and the server killed: %v", *fleetAgents, *fleetOrders, f.killed, total)
 }

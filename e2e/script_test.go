@@ -28,6 +28,11 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			e.Vars = append(e.Vars, environment(e.WorkDir)...)
+			examples, err := filepath.Abs("../examples")
+			if err != nil {
+				return err
+			}
+			e.Vars = append(e.Vars, "EXAMPLES="+examples)
 			daemons := map[string]*daemon{}
 			e.Values[daemonsKey{}] = daemons
 			agents := map[string]*exec.Cmd{}
@@ -66,6 +71,10 @@ func TestScripts(t *testing.T) {
 			"endagent": cmdEndAgent,
 			"until":    cmdUntil,
 			"sink":     cmdSink,
+			"mailsink": cmdMailSink,
+			"logsink":  cmdLogSink,
+
+			"prometheus": cmdPrometheus,
 		},
 	})
 }

@@ -18,7 +18,7 @@ import (
 
 // Bounds of every connection, beside those of http.go.
 const (
-	headerTimeout  = 10 * time.Second
+	headerTimeout  = 30 * time.Second // and of a handshake: many may come at once
 	idleTimeout    = 3 * time.Minute
 	maxHeaderBytes = 32 << 10
 )

@@ -30,8 +30,8 @@ const (
 	firstBackoff   = time.Second
 	lastBackoff    = time.Minute
 	refusedBackoff = 5 * time.Minute // of a client that is revoked or suspended
-	holdBack       = 15 * time.Second
-	flushInterval  = time.Minute
+	holdBack       = 5 * time.Second
+	flushInterval  = 20 * time.Second
 	factsInterval  = 10 * time.Minute
 	sweepInterval  = 6 * time.Hour
 	killTime       = 20 * time.Second // for runs that were told to stop
@@ -318,7 +318,7 @@ func (a *Agent) start(offer wire.Offer) {
 	c, err := a.newChild(offer)
 	if err != nil {
 		a.log.Error("a run could not be started", "run", offer.Run, "error", err)
-		a.held[offer.Run] = time.Now().Add(holdBack)
+		a.hold(offer.Run)
 		return
 	}
 	a.children[offer.Run] = c
@@ -328,7 +328,7 @@ func (a *Agent) start(offer wire.Offer) {
 		delete(a.children, offer.Run)
 		switch ended {
 		case endAgain:
-			a.held[offer.Run] = time.Now().Add(holdBack/2 + rand.N(holdBack))
+			a.hold(offer.Run)
 		case endLost:
 			a.lost[offer.Run] = true
 			a.full = true
@@ -338,6 +338,15 @@ func (a *Agent) start(offer wire.Offer) {
 		a.askAgain()
 		a.tick()
 	})
+}
+
+// hold keeps a run that could not begin from being offered again for a moment; mu is
+// held.
+func (a *Agent) hold(run string) {
+	wait := holdBack/2 + rand.N(holdBack)
+	a.held[run] = time.Now().Add(wait)
+	a.full = true
+	time.AfterFunc(wait+10*time.Millisecond, a.askAgain)
 }
 
 // flushLoop sends what waits in the spool and is nobody's, and tidies up.
@@ -362,7 +371,7 @@ func (a *Agent) flushLoop(ctx context.Context) {
 			a.log.Warn("the spool could not be sent", "error", err)
 		}
 		if len(flushed.Kept) > 0 {
-			backoff = min(2*backoff, 10*flushInterval)
+			backoff = min(2*backoff, 30*flushInterval)
 		} else {
 			backoff = flushInterval
 		}
