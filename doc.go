@@ -29,6 +29,13 @@
 // it. The run's id is made on the endpoint before anything starts, so a repeated
 // upload is recognised and never counted twice.
 //
+// "webjob agent" (package endpoint/agent) stays and waits for an [Order]: a signed
+// statement that clients which a [Selector] means run one version of a job in a
+// window, once, or at the times of a [Schedule] (package schedule). The server gives
+// every client its runs as it polls (server/dispatcher.go), asks hooks before a get,
+// a run and a put, and tells triggers afterwards (package hook). Package override
+// says what holds for which client and job.
+//
 // # Words
 //
 // Client, job, run, result and record mean the same thing in code, flags,

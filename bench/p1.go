@@ -43,7 +43,7 @@ func pairs(args []string) error {
 		return err
 	}
 	ctx := context.Background()
-	w, err := newWorld(ctx, ".", workers)
+	w, err := newWorld(ctx, workers)
 	if err != nil {
 		return err
 	}

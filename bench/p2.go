@@ -17,7 +17,7 @@ const coldRounds = 41
 // coldRun measures P2.
 func coldRun() error {
 	ctx := context.Background()
-	w, err := newWorld(ctx, ".", 1)
+	w, err := newWorld(ctx, 1)
 	if err != nil {
 		return err
 	}

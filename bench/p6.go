@@ -31,7 +31,7 @@ func growth(args []string) error {
 	ctx := context.Background()
 	var figures []figure
 	for _, n := range []int{*most / 100, *most / 10, *most} {
-		w, err := newWorld(ctx, ".", 0)
+		w, err := newWorld(ctx, 0)
 		if err != nil {
 			return err
 		}

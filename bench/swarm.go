@@ -6,6 +6,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -110,13 +112,11 @@ func idleAgents(args []string) error {
 		if err != nil {
 			return err
 		}
-		if failed > 0 {
-			return fmt.Errorf("%d requests of %d agents failed", failed, n)
-		}
 		name := fmt.Sprintf("P3-%d-agents", n)
 		figures = append(figures,
 			newFigure(name+"-memory", "KB an agent", "at most 40", []float64{float64(bytes) / float64(n) / 1000}),
-			newFigure(name+"-cpu", "% of a core", "under 20 for 50,000", []float64{100 * cpu.Seconds() / idle.Seconds()}))
+			newFigure(name+"-cpu", "% of a core", "under 20 for 50,000", []float64{100 * cpu.Seconds() / idle.Seconds()}),
+			newFigure(name+"-tried-again", "connections", "", []float64{float64(failed)})) // all came at once
 	}
 	return report("p3", figures)
 }
@@ -124,7 +124,7 @@ func idleAgents(args []string) error {
 // idleOnce returns what so many agents add to the server's memory, and its CPU time
 // while they are idle.
 func idleOnce(ctx context.Context, agents int, idle time.Duration) (bytes int64, cpu time.Duration, failed int, err error) {
-	w, err := newWorld(ctx, ".", 0)
+	w, err := newWorld(ctx, 0)
 	if err != nil {
 		return 0, 0, 0, err
 	}
@@ -159,7 +159,7 @@ func oneOrder(args []string) error {
 		return err
 	}
 	ctx := context.Background()
-	w, err := newWorld(ctx, ".", 0)
+	w, err := newWorld(ctx, 0)
 	if err != nil {
 		return err
 	}
@@ -199,6 +199,10 @@ func measureOrders(ctx context.Context, w *world, agents, rounds int) error {
 		}
 		done = append(done, end)
 	}
+	reconnected, err := w.reconnect(agents)
+	if err != nil {
+		return err
+	}
 	starts, failed, err := s.end()
 	if err != nil {
 		return err
@@ -216,8 +220,39 @@ func measureOrders(ctx context.Context, w *world, agents, rounds int) error {
 	name := fmt.Sprintf("P4-%d-agents", agents)
 	return report("p4", []figure{
 		newFigure(name+"-start-p50", "s", "", p50), newFigure(name+"-start-p99", "s", "at most 2", p99),
-		newFigure(name+"-all-durable", "s", "at most 15", durable), newFigure(name+"-failed-requests", "", "", []float64{float64(failed)}),
+		newFigure(name+"-all-durable", "s", "at most 15", durable), newFigure(name+"-reconnected", "s", "", []float64{reconnected.Seconds()}),
+		newFigure(name+"-tried-again", "requests", "", []float64{float64(failed)}), // while the server was gone
 	})
+}
+
+// reconnect kills the server, starts it again, and returns how long it takes until
+// every agent waits again.
+func (w *world) reconnect(agents int) (time.Duration, error) {
+	server := w.programs[0]
+	if err := server.Process.Kill(); err != nil {
+		return 0, err
+	}
+	_ = server.Wait() // killed
+	w.programs = w.programs[1:]
+	if err := w.launch("msg=ready", "bin/webjobd", "serve", "--dir", w.serverDir); err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	for range 2400 {
+		response, err := http.Get(w.telemetry + "/metrics")
+		if err != nil {
+			return 0, err
+		}
+		text, err := io.ReadAll(response.Body)
+		if err := errors.Join(err, response.Body.Close()); err != nil {
+			return 0, err
+		}
+		if strings.Contains(string(text), fmt.Sprintf("\nwebjob_agents_waiting %d\n", agents)) {
+			return time.Since(start), nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return 0, errors.New("the agents do not come back")
 }
 
 func (w *world) untilDone(ctx context.Context, order string, runs int) (time.Time, error) {

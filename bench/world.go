@@ -34,10 +34,10 @@ type world struct {
 	telemetry string
 }
 
-// newWorld starts everything in a temporary folder below parent, so that both
+// newWorld starts everything in a temporary folder below this one, so that both
 // servers sync to the same disk.
-func newWorld(ctx context.Context, parent string, clients int) (*world, error) {
-	dir, err := os.MkdirTemp(parent, "bench-*")
+func newWorld(ctx context.Context, clients int) (*world, error) {
+	dir, err := os.MkdirTemp(".", "bench-*")
 	if err != nil {
 		return nil, err
 	}

@@ -41,8 +41,8 @@ func takeMail(conn net.Conn, file string) {
 	say("220 sink")
 	lines := bufio.NewScanner(conn)
 	for lines.Scan() {
-		switch command := strings.ToUpper(lines.Text()); {
-		case command == "DATA":
+		switch strings.ToUpper(lines.Text()) {
+		case "DATA":
 			say("354 go on")
 			var mail strings.Builder
 			for lines.Scan() && lines.Text() != "." {
@@ -50,7 +50,7 @@ func takeMail(conn net.Conn, file string) {
 			}
 			appendTo(file, mail.String())
 			say("250 taken")
-		case command == "QUIT":
+		case "QUIT":
 			say("221 bye")
 			return
 		default:

@@ -79,13 +79,11 @@ func Open(ctx context.Context, settings *Settings, log *slog.Logger, open OpenBa
 	s.policy.Store(policy)
 	s.outbox = hook.NewOutbox(backends.Store, s.trigger, log, s.metrics.told)
 	s.dispatcher.ended = s.orderEnded
-	if err := s.loadOrders(ctx); err != nil {
-		return nil, errors.Join(err, backends.Store.Close())
-	}
 	return s, nil
 }
 
-// loadOrders takes over the orders that have not ended.
+// loadOrders takes over the orders that have not ended. Only the process that serves
+// does this: it carries out what they are due.
 func (s *Server) loadOrders(ctx context.Context) error {
 	root, err := s.trustRoot(ctx)
 	if webjob.KindOf(err) == webjob.NotFound {

@@ -35,7 +35,8 @@ CREATE TABLE order_runs (
     state    TEXT NOT NULL,
     updated  INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX order_runs_by_order ON order_runs (order_no, state, number);
+CREATE INDEX order_runs_by_order ON order_runs (order_no, number);
+CREATE INDEX order_runs_by_state ON order_runs (order_no, state, number);
 CREATE INDEX order_runs_queued ON order_runs (order_no) WHERE state = 'queued';
 
 -- Kept with every change, so that progress costs a few rows however many runs.

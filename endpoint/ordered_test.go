@@ -1,0 +1,178 @@
+package endpoint_test
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"webjob.dev/webjob"
+	"webjob.dev/webjob/endpoint"
+	"webjob.dev/webjob/trust"
+	"webjob.dev/webjob/wire"
+)
+
+// orderWorld is an enrolled client and a server that answers every request for a job
+// with a status.
+type orderWorld struct {
+	t      *testing.T
+	state  *endpoint.State
+	dir    string
+	key    *trust.PrivateKey
+	status int
+	asked  int
+}
+
+func newOrderWorld(t *testing.T) *orderWorld {
+	t.Helper()
+	w := &orderWorld{t: t, dir: filepath.Join(t.TempDir(), "state"), status: http.StatusNotFound}
+	authority, err := trust.NewAuthority("CA", time.Now())
+	must(t, err)
+	key, err := trust.GenerateKey(trust.ECDSA)
+	must(t, err)
+	certificate, err := authority.IssueServer([]string{"127.0.0.1"}, key.Public(), time.Now())
+	must(t, err)
+	chain := &tls.Certificate{Certificate: [][]byte{certificate.Raw, authority.Certificate.Raw}, PrivateKey: key.Signer()}
+	w.key, err = trust.GenerateKey(trust.Ed25519)
+	must(t, err)
+	root, err := trust.NewRoot(1, map[string]*trust.PublicKey{"alice": w.key.PublicKey})
+	must(t, err)
+	pinned, err := root.Encode()
+	must(t, err)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != wire.PathEnroll {
+			w.asked++
+			wire.WriteProblem(rw, webjob.Errorf(map[int]webjob.Kind{404: webjob.NotFound, 503: webjob.Unavailable}[w.status], "as told"))
+			return
+		}
+		var request wire.EnrollRequest
+		must(t, json.NewDecoder(r.Body).Decode(&request))
+		public, err := trust.ParseCertificateRequest(request.CertificateRequest)
+		must(t, err)
+		own, err := authority.IssueIdentity(trust.Identity{Role: webjob.RoleClient, Name: request.ID}, public, time.Now())
+		must(t, err)
+		must(t, json.NewEncoder(rw).Encode(wire.EnrollResponse{
+			ID: request.ID, Labels: webjob.Labels{"env": "prod"}, Certificate: string(trust.CertificatePEM(own)), TrustRoot: pinned,
+		}))
+	}))
+	server.Listener = tls.NewListener(server.Listener, trust.ServerTLS(authority.Certificate, func() (*tls.Certificate, error) { return chain, nil }))
+	server.Start()
+	t.Cleanup(server.Close)
+	token, err := trust.NewToken("https://"+server.Listener.Addr().String(), webjob.DigestOf(authority.Certificate.Raw), webjob.DigestOf(pinned))
+	must(t, err)
+	w.state, err = endpoint.CreateState(w.dir)
+	must(t, err)
+	_, err = endpoint.Enroll(t.Context(), w.state, endpoint.TargetGet, token, "", "web1")
+	must(t, err)
+	return w
+}
+
+func (w *orderWorld) offer(change func(*webjob.Order), keys ...*trust.PrivateKey) wire.Offer {
+	w.t.Helper()
+	at := time.Now().UTC().Truncate(time.Second)
+	o := webjob.Order{
+		Format: webjob.OrderFormat, ID: "o1", Job: "job", Version: 1, Manifest: webjob.EmptyDigest, On: "env=prod", Created: at, NotBefore: at, Expires: at.Add(time.Hour),
+	}
+	change(&o)
+	if keys == nil {
+		keys = []*trust.PrivateKey{w.key}
+	}
+	envelope, err := trust.SignOrder(&o, keys...)
+	must(w.t, err)
+	return wire.Offer{Run: o.RunID("web1", time.Time{}), Order: envelope}
+}
+
+func (w *orderWorld) run(offer wire.Offer) (*endpoint.Ran, error) {
+	settings := endpoint.DefaultSettings()
+	return endpoint.RunOffer(w.t.Context(), w.state, settings, offer)
+}
+
+func same(*webjob.Order) {}
+
+// What a server gives out that nobody signed, or for a run that is not this client's,
+// leads to nothing at all: no request, no result, no note.
+func TestForgedOffersLeadToNothing(t *testing.T) {
+	w := newOrderWorld(t)
+	stranger, err := trust.GenerateKey(trust.Ed25519)
+	must(t, err)
+	good := w.offer(same)
+	for name, offer := range map[string]wire.Offer{
+		"signed by a stranger":   w.offer(same, stranger),
+		"not an envelope":        {Run: "o1.web1", Order: []byte("{}")},
+		"another client's run":   {Run: "o1.web2", Order: good.Order},
+		"another order's run":    {Run: "o2.web1", Order: good.Order},
+		"a time without one":     {Run: "o1.20260301T120000.web1", Order: good.Order},
+		"a run id with a path":   {Run: "../../x", Order: good.Order},
+		"an edited envelope":     {Run: good.Run, Order: []byte(strings.Replace(string(good.Order), `"payload":"`, `"payload":"A`, 1))},
+		"a manifest's signature": {Run: good.Run, Order: []byte(strings.Replace(string(good.Order), "order.v1", "job.v1", 1))},
+	} {
+		if ran, err := w.run(offer); err == nil {
+			t.Errorf("%s ran: %+v", name, ran.Record)
+		}
+	}
+	for _, folder := range []string{"claims", "spool", "work"} {
+		if left, _ := os.ReadDir(filepath.Join(w.dir, folder)); len(left) > 0 {
+			t.Errorf("%s holds %v", folder, left)
+		}
+	}
+	if w.asked != 0 {
+		t.Errorf("the server was asked %d times", w.asked)
+	}
+}
+
+// A signed order that is not for now, or not for this client, is refused, and that is
+// a result.
+func TestOrdersOutOfPlaceAreRefused(t *testing.T) {
+	for want, change := range map[string]func(*webjob.Order){
+		"begins at": func(o *webjob.Order) { o.NotBefore = o.NotBefore.Add(30 * time.Minute) },
+		"expired at": func(o *webjob.Order) {
+			o.NotBefore = o.NotBefore.Add(-48 * time.Hour)
+			o.Expires = o.Created.Add(-24 * time.Hour)
+		},
+		"the wrong client": func(o *webjob.Order) { o.On = "env=stage" },
+	} {
+		w := newOrderWorld(t)
+		ran, err := w.run(w.offer(change))
+		must(t, err)
+		if ran.Refused == nil || ran.Record.Outcome != webjob.RunRefused || !strings.Contains(ran.Record.Reason, want) || ran.Record.Order != "o1" {
+			t.Errorf("%s: got %+v", want, ran.Record)
+		}
+	}
+}
+
+// A run happens at most once, whatever the server says and whatever is left of it.
+func TestRunsOfOrdersHappenOnce(t *testing.T) {
+	w := newOrderWorld(t)
+	w.status = http.StatusServiceUnavailable
+	if _, err := w.run(w.offer(same)); webjob.KindOf(err) != webjob.Unavailable {
+		t.Fatalf("a server that is away: %v", err)
+	}
+	w.status = http.StatusNotFound // nothing had begun, so it may be tried again
+	ran, err := w.run(w.offer(same))
+	must(t, err)
+	if ran.Record.Outcome != webjob.NotStarted || ran.PutError == nil {
+		t.Fatalf("got %+v", ran)
+	}
+	if _, err := w.run(w.offer(same)); !errors.Is(err, endpoint.ErrHeld) {
+		t.Errorf("while its result waits: %v", err)
+	}
+	must(t, os.RemoveAll(filepath.Join(w.dir, "spool")))
+	if _, err := w.run(w.offer(same)); !errors.Is(err, endpoint.ErrLost) {
+		t.Errorf("when nothing of it is left: %v", err)
+	}
+	// The note is kept beyond the order's end, for clocks that go back, but not for good.
+	must(t, w.state.Sweep(time.Now().Add(20*24*time.Hour)))
+	if !w.state.Claimed("o1.web1") {
+		t.Error("the note is gone too early")
+	}
+	must(t, w.state.Sweep(time.Now().Add(60*24*time.Hour)))
+	if w.state.Claimed("o1.web1") {
+		t.Error("the note is kept for good")
+	}
+}
