@@ -60,6 +60,7 @@ bench-p2: build ## one cold run, beside curl and sh
 
 bench-p3: build ## idle agents: memory and CPU time of the server
 	@$(GO) run ./bench p3
+	@$(GO) run ./bench chart docs/idle-agents.svg
 
 bench-p4: build ## one order to 10,000 agents
 	@$(GO) run ./bench p4

@@ -6,6 +6,7 @@
 //	bench p3                 idle agents held by one server: memory and CPU time
 //	bench p4                 one order to 10,000 agents
 //	bench p6                 pages of lists with 10 thousand to a million runs
+//	bench chart OUT.svg      what p3 measured, as a picture
 //	bench bare ...           the bare net/http peer, started by the others
 package main
 
@@ -40,6 +41,8 @@ func run(args []string) error {
 		return oneOrder(args[1:])
 	case "p6":
 		return growth(args[1:])
+	case "chart":
+		return chart(args[1:])
 	case "bare":
 		return serveBare(args[1:])
 	}

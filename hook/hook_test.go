@@ -229,3 +229,23 @@ func TestSettingsAreChecked(t *testing.T) {
 func pemOf(s *httptest.Server) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
 }
+
+// A command may run as someone who can do less than the server.
+func TestCommandRunsAsItsUser(t *testing.T) {
+	s := []Settings{{
+		Name: "h", On: []webjob.EventKind{webjob.OnGet}, User: "nobody", Timeout: config.Duration(5 * time.Second),
+		Command: []string{"/bin/sh", "-c", `touch mine && printf '{"decision":"allow","notes":["%s"]}' "$(id -un)"`},
+	}}
+	must(t, CheckHooks(s))
+	answer, err := s[0].Ask(t.Context(), event)
+	if os.Geteuid() != 0 {
+		if err == nil {
+			t.Fatal("a server without rights became someone else")
+		}
+		return
+	}
+	must(t, err)
+	if len(answer.Notes) != 1 || answer.Notes[0] != "nobody" {
+		t.Errorf("it ran as %v", answer.Notes)
+	}
+}

@@ -13,7 +13,6 @@ import (
 	"github.com/google/uuid"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/config"
 	"webjob.dev/webjob/hook"
 	"webjob.dev/webjob/override"
 )
@@ -225,7 +224,7 @@ func (s *Server) housekeep(ctx context.Context) {
 	ticker := time.NewTicker(overdueEvery)
 	defer ticker.Stop()
 	for {
-		if err := s.tidy(ctx); err != nil && ctx.Err() == nil {
+		if err := s.tidy(ctx, now()); err != nil && ctx.Err() == nil {
 			s.log.Error("housekeeping failed", "error", err)
 		}
 		select {
@@ -236,12 +235,11 @@ func (s *Server) housekeep(ctx context.Context) {
 	}
 }
 
-func (s *Server) tidy(ctx context.Context) error {
+func (s *Server) tidy(ctx context.Context, at time.Time) error {
 	p := s.policy.Load()
 	if err := s.sightings.flush(ctx); err != nil {
 		return err
 	}
-	at := now()
 	if p.overdue > 0 {
 		_, err := s.store.MarkOverdue(ctx, at.Add(-p.overdue), at, func(c webjob.Client) []webjob.Delivery {
 			event := newEvent(webjob.OnOverdue, c)
@@ -292,5 +290,3 @@ func (s *Server) prune(ctx context.Context, overrides *override.Set, at time.Tim
 	}
 	return err
 }
-
-var _ config.Checker = (*Settings)(nil)
