@@ -23,23 +23,38 @@ type Effective struct {
 	Paused         bool
 	Retention      time.Duration
 	Limits         webjob.Limits // ceilings; zero does not bound
-	values         []webjob.Setting
 }
 
 // For returns what holds for a client and a job; an empty job leaves the job's
 // layers out.
 func (s *Set) For(client string, labels webjob.Labels, job string) *Effective {
 	e := &Effective{}
+	s.walk(client, labels, job, func(_ string, f file) { e.apply(f, func(string) {}) })
+	return e
+}
+
+// Explain returns every value that holds for a client and a job, and where it was set.
+func (s *Set) Explain(client string, labels webjob.Labels, job string) []webjob.Setting {
+	e := &Effective{}
 	sources := map[string]webjob.SettingSource{}
+	s.walk(client, labels, job, func(layer string, f file) {
+		e.apply(f, func(key string) {
+			sources[key] = webjob.SettingSource{Layer: layer, File: f.name, Line: config.LineOf(f.data, key)}
+		})
+	})
+	return e.describe(sources)
+}
+
+// walk visits the files that concern a client and a job, those that weigh least first.
+func (s *Set) walk(client string, labels webjob.Labels, job string, visit func(layer string, f file)) {
+	if s.Files == 0 {
+		return // as in most installations, at every request
+	}
 	for _, layer := range order(client, labels, job) {
 		for _, f := range s.layers[layer] {
-			e.apply(f, func(key string) {
-				sources[key] = webjob.SettingSource{Layer: layer, File: f.name, Line: config.LineOf(f.data, key)}
-			})
+			visit(layer, f)
 		}
 	}
-	e.describe(sources)
-	return e
 }
 
 func order(client string, labels webjob.Labels, job string) []string {
@@ -107,14 +122,15 @@ func override[T any](to, from *T, key string, set func(string)) {
 	}
 }
 
-// describe keeps every value with its source, in the order of the guide.
-func (e *Effective) describe(sources map[string]webjob.SettingSource) {
+// describe returns every value with its source, in the order of the guide.
+func (e *Effective) describe(sources map[string]webjob.SettingSource) []webjob.Setting {
+	var values []webjob.Setting
 	add := func(key, value, none string) {
 		source, found := sources[key]
 		if !found {
 			source, value = webjob.SettingSource{Layer: "default"}, none
 		}
-		e.values = append(e.values, webjob.Setting{Key: key, Value: value, SettingSource: source})
+		values = append(values, webjob.Setting{Key: key, Value: value, SettingSource: source})
 	}
 	schedules := SchedulesRun
 	if e.Paused {
@@ -135,10 +151,8 @@ func (e *Effective) describe(sources map[string]webjob.SettingSource) {
 	add("limits.processes", fmt.Sprint(e.Limits.Processes), "the job's")
 	add("limits.cpu", (time.Duration(e.Limits.CPUSeconds) * time.Second).String(), "the job's")
 	add("limits.nice", fmt.Sprint(e.Limits.Nice), "the job's")
+	return values
 }
-
-// Explain returns every value and where it was set.
-func (e *Effective) Explain() []webjob.Setting { return e.values }
 
 // CheckAccess refuses an address or a job that the lists do not let through; an
 // empty job asks about the address alone.

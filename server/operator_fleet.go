@@ -236,7 +236,7 @@ func (s *Server) handleExplain(w http.ResponseWriter, r *http.Request, _ webjob.
 	if err != nil {
 		return err
 	}
-	explained := wire.Explained{Client: client.ID, Job: job, Values: s.effective(client, job).Explain()}
+	explained := wire.Explained{Client: client.ID, Job: job, Values: s.policy.Load().overrides.Explain(client.ID, client.Labels, job)}
 	if failed := s.policyError.Load(); failed != nil {
 		explained.Error = (*failed).Error()
 	}
