@@ -55,6 +55,24 @@ what else this system has. Installing needs the rights to do so.`,
 	return c
 }
 
+// systemdUnit lets runs outlive an agent that crashed, and leaves it to the agent to
+// stop them: systemd tells only the agent, and waits as long as its longest drain time.
+const systemdUnit = `[Unit]
+Description={{Description}}
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+ExecStart={{Path | cmdEscape}}{{range Arguments}} {{. | cmd}}{{end}}
+KillMode=process
+TimeoutStopSec=3700
+Restart=always
+RestartSec=10
+
+[Install]
+WantedBy=multi-user.target
+`
+
 func newService(state string, program service.Interface) (service.Service, error) {
 	absolute, err := filepath.Abs(state)
 	if err != nil {
@@ -66,8 +84,7 @@ func newService(state string, program service.Interface) (service.Service, error
 	s, err := service.New(program, &service.Config{
 		Name: serviceName, DisplayName: "WebJob agent", Description: "Runs signed jobs for WebJob",
 		Arguments: []string{"--state", absolute, "agent"},
-		// Runs outlive an agent that crashed; only the agent is told to stop.
-		Option: service.KeyValue{"KillMode": "process", "Restart": "always", "SuccessExitStatus": "0"},
+		Option:    service.KeyValue{"SystemdScript": systemdUnit},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("no service manager can be used here: %w", err)

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -122,6 +123,15 @@ func (g *group) set(file string, value int64) bool {
 	return os.WriteFile(filepath.Join(g.path, file), strconv.AppendInt(nil, value, 10), 0) == nil
 }
 
+// count returns the number of threads in the group, 0 when it cannot be told.
+func (g *group) count() int {
+	list, err := os.ReadFile(filepath.Join(g.path, "cgroup.threads"))
+	if err != nil {
+		return 0
+	}
+	return bytes.Count(list, []byte{'\n'})
+}
+
 // kill ends every process of the group, and reports whether it could.
 func (g *group) kill() bool { return g != nil && g.set("cgroup.kill", 1) }
 
@@ -189,6 +199,9 @@ func planLimits(limits webjob.Limits, g *group) limitPlan {
 	case limits.Processes == 0:
 	case g != nil && g.processes:
 		tell("processes: cgroup")
+	case g != nil:
+		p.watched = limits.Processes
+		tell("processes: counted every %s", groupInterval)
 	default:
 		p.watched = limits.Processes
 		tell("processes: counted every %s", watchInterval)

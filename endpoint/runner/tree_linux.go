@@ -18,8 +18,12 @@ import (
 )
 
 // watchInterval is how often processes are counted where the kernel does not
-// enforce their number.
-const watchInterval = 100 * time.Millisecond
+// enforce their number, and groupInterval how often where a control group lists them,
+// which is cheap: whatever forks without end must be ended before it fills the host.
+const (
+	watchInterval = 100 * time.Millisecond
+	groupInterval = 10 * time.Millisecond
+)
 
 // tree is a job's processes. This process is made their subreaper, so a process
 // whose parent ends becomes our child, and "no children left" means that the whole
@@ -145,7 +149,11 @@ func (t *tree) usage() webjob.Usage {
 
 // watchCount reports when more than limit processes and threads are alive.
 func (t *tree) watchCount(limit int64) {
-	ticker := time.NewTicker(watchInterval)
+	count, interval := t.count, watchInterval
+	if t.group != nil {
+		count, interval = t.group.count, groupInterval
+	}
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
 		select {
@@ -154,7 +162,9 @@ func (t *tree) watchCount(limit int64) {
 		case <-t.drained:
 			return
 		case <-ticker.C:
-			if n := int64(t.count()); n > limit {
+			if n := int64(count()); n > limit {
+				_ = t.group.kill() // at once: the polite end comes too late for a fork bomb
+
 				t.violated <- fmt.Sprintf("%d processes and threads, over the limit of %d", n, limit)
 				return
 			}
