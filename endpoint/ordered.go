@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/endpoint/fetch"
 	"webjob.dev/webjob/wire"
 )
 
@@ -32,7 +33,7 @@ func RunOffer(ctx context.Context, s *State, settings *Settings, offer wire.Offe
 	}
 	order, err := get.Root().VerifyOrder(offer.Order)
 	if err != nil {
-		return nil, err // not even its id can be believed
+		return s.refuseOffer(ctx, settings, get.ID, offer.Run, err)
 	}
 	if offer.Run != order.RunID(get.ID, offer.At) {
 		return nil, webjob.Errorf(webjob.Refused, "run %.80q is not the run of order %s on client %s", offer.Run, order.ID, get.ID)
@@ -56,6 +57,43 @@ func RunOffer(ctx context.Context, s *State, settings *Settings, offer wire.Offe
 		return ran, nil
 	}
 	return r.walk(ctx)
+}
+
+// maxRefusals bounds the spool that a server which sends nonsense can fill.
+const maxRefusals = 1000
+
+// unverified stands for the name of a job that nobody vouches for.
+const unverified = "unverified"
+
+// refuseOffer makes a result of an order that does not verify, so that operators see
+// why nothing happens: their keys may not be those that this client pinned. Nothing
+// of such an order is believed but that the run is one of this client.
+func (s *State) refuseOffer(ctx context.Context, settings *Settings, client, run string, why error) (*Ran, error) {
+	order, owner, _, found := webjob.ParseRunID(run)
+	if !found || owner != client {
+		return nil, why
+	}
+	if err := s.checkUnclaimed(run); err != nil {
+		return nil, err
+	}
+	r, err := s.newRun(settings, Request{Job: unverified, run: run})
+	if err != nil {
+		return nil, err
+	}
+	defer r.client.Close()
+	if waiting, err := r.spool.Runs(); err != nil || len(waiting) >= maxRefusals {
+		return nil, errors.Join(why, err)
+	}
+	r.record.Order = order
+	start := time.Now()
+	r.record.Times.Get.Start = start.UTC()
+	entry, err := r.refuse(start, &fetch.VerificationError{Err: why})
+	if err != nil {
+		return nil, err
+	}
+	ran := &Ran{Record: r.record, Refused: r.refused}
+	r.put(ctx, entry, ran)
+	return ran, nil
 }
 
 // claimed is the note that a run of an order was begun. It is kept until the order

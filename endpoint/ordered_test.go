@@ -26,7 +26,7 @@ type orderWorld struct {
 	dir    string
 	key    *trust.PrivateKey
 	status int
-	asked  int
+	paths  []string // that it was asked for
 }
 
 func newOrderWorld(t *testing.T) *orderWorld {
@@ -47,7 +47,7 @@ func newOrderWorld(t *testing.T) *orderWorld {
 	must(t, err)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != wire.PathEnroll {
-			w.asked++
+			w.paths = append(w.paths, r.URL.Path)
 			wire.WriteProblem(rw, webjob.Errorf(map[int]webjob.Kind{404: webjob.NotFound, 503: webjob.Unavailable}[w.status], "as told"))
 			return
 		}
@@ -95,34 +95,44 @@ func (w *orderWorld) run(offer wire.Offer) (*endpoint.Ran, error) {
 
 func same(*webjob.Order) {}
 
-// What a server gives out that nobody signed, or for a run that is not this client's,
-// leads to nothing at all: no request, no result, no note.
+// What a server gives out that nobody signed never runs and is never asked for. Where
+// it names a run of this client, operators get to see why.
 func TestForgedOffersLeadToNothing(t *testing.T) {
 	w := newOrderWorld(t)
 	stranger, err := trust.GenerateKey(trust.Ed25519)
 	must(t, err)
 	good := w.offer(same)
-	for name, offer := range map[string]wire.Offer{
-		"signed by a stranger":   w.offer(same, stranger),
-		"not an envelope":        {Run: "o1.web1", Order: []byte("{}")},
-		"another client's run":   {Run: "o1.web2", Order: good.Order},
-		"another order's run":    {Run: "o2.web1", Order: good.Order},
-		"a time without one":     {Run: "o1.20260301T120000.web1", Order: good.Order},
-		"a run id with a path":   {Run: "../../x", Order: good.Order},
-		"an edited envelope":     {Run: good.Run, Order: []byte(strings.Replace(string(good.Order), `"payload":"`, `"payload":"A`, 1))},
-		"a manifest's signature": {Run: good.Run, Order: []byte(strings.Replace(string(good.Order), "order.v1", "job.v1", 1))},
+	for name, c := range map[string]struct {
+		offer wire.Offer
+		told  bool
+	}{
+		"signed by a stranger":   {w.offer(func(o *webjob.Order) { o.ID = "o3" }, stranger), true},
+		"not an envelope":        {wire.Offer{Run: "o4.web1", Order: []byte("{}")}, true},
+		"an edited envelope":     {wire.Offer{Run: "o5.web1", Order: []byte(strings.Replace(string(good.Order), `"payload":"`, `"payload":"A`, 1))}, true},
+		"a manifest's signature": {wire.Offer{Run: "o6.web1", Order: []byte(strings.Replace(string(good.Order), "order.v1", "job.v1", 1))}, true},
+		"forged, for another":    {wire.Offer{Run: "o7.web2", Order: []byte("{}")}, false},
+		"another client's run":   {wire.Offer{Run: "o1.web2", Order: good.Order}, false},
+		"another order's run":    {wire.Offer{Run: "o2.web1", Order: good.Order}, false},
+		"a time without one":     {wire.Offer{Run: "o1.20260301T120000.web1", Order: good.Order}, false},
+		"a run id with a path":   {wire.Offer{Run: "../../x", Order: good.Order}, false},
 	} {
-		if ran, err := w.run(offer); err == nil {
-			t.Errorf("%s ran: %+v", name, ran.Record)
+		ran, err := w.run(c.offer)
+		switch {
+		case !c.told && err == nil:
+			t.Errorf("%s led to a result: %+v", name, ran.Record)
+		case c.told && (err != nil || ran.Refused == nil || ran.Record.Outcome != webjob.RunRefused || len(ran.Record.Parts) != 0):
+			t.Errorf("%s: got %+v, %v", name, ran, err)
 		}
 	}
-	for _, folder := range []string{"claims", "spool", "work"} {
+	for _, folder := range []string{"claims", "work"} {
 		if left, _ := os.ReadDir(filepath.Join(w.dir, folder)); len(left) > 0 {
 			t.Errorf("%s holds %v", folder, left)
 		}
 	}
-	if w.asked != 0 {
-		t.Errorf("the server was asked %d times", w.asked)
+	for _, path := range w.paths {
+		if path != wire.PathResults {
+			t.Errorf("the server was asked for %s", path)
+		}
 	}
 }
 

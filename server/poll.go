@@ -125,8 +125,9 @@ func (s *Server) holdParked(r *http.Request, conn *parked, waiting *waiter, wait
 	}
 	// The request ends here: its context does not hold for what follows.
 	if err := s.dispatcher.hold(context.WithoutCancel(r.Context()), waiting, wait); err != nil {
+		s.metrics.polls.Dec()
 		closeNow(conn.Conn)
-		return err
+		s.log.Error("a poll could not be held", "client", client.ID, "error", err)
 	}
 	return nil
 }

@@ -110,7 +110,7 @@ func (w *world) client(id string) *tls.Config {
 }
 
 func httpClient(config *tls.Config) *http.Client {
-	return &http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}, Timeout: time.Minute}
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true, ExpectContinueTimeout: 10 * time.Second}, Timeout: time.Minute}
 }
 
 // put sends a body as a result; a recordLength below zero leaves the header out.
@@ -120,6 +120,9 @@ func (w *world) put(config *tls.Config, recordLength int64, body []byte) (int, s
 	must(w.t, err)
 	if recordLength >= 0 {
 		request.Header.Set(wire.HeaderRecordLength, strconv.FormatInt(recordLength, 10))
+	}
+	if len(body) > 256<<10 { // as clients do: an answer may come before the body is read
+		request.Header.Set("Expect", "100-continue")
 	}
 	response, err := httpClient(config).Do(request)
 	must(w.t, err)

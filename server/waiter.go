@@ -37,8 +37,10 @@ func (w work) empty() bool { return len(w.runs) == 0 && len(w.cancel) == 0 && !w
 // What the poll says of runs is taken over first. It does not block.
 func (d *dispatcher) hold(ctx context.Context, w *waiter, wait time.Duration) error {
 	d.mu.Lock()
+	if c := d.clients[w.client.ID]; c != nil {
+		d.answered(c, work{}) // another poll of this client returns
+	}
 	c := d.client(w.client.ID)
-	d.answered(c, work{}) // another poll of this client returns
 	c.waiter, c.lastPoll = w, time.Now()
 	lost, _ := c.reconcile(w.known)
 	w.fresh = wait <= 0 || d.closed
@@ -138,6 +140,7 @@ func (d *dispatcher) serve(w *waiter) {
 // answered takes a client's waiter away and answers it; mu is held.
 func (d *dispatcher) answered(c *liveClient, found work) {
 	if w := d.takeWaiter(c); w != nil {
+		d.forget(w.client.ID)
 		go w.answer(found) // it writes to the network
 	}
 }
@@ -163,7 +166,6 @@ func (d *dispatcher) answerNow(w *waiter) {
 	if c := d.clients[w.client.ID]; c != nil && c.waiter == w {
 		w.fresh = true
 		d.serve(w)
-		d.forget(w.client.ID)
 	}
 }
 
