@@ -101,6 +101,11 @@ func (w *watch) untilEnd(ctx context.Context, streams *streams) {
 	defer limit.Stop()
 	select {
 	case e := <-w.tree.exited:
+		select {
+		case why := <-w.tree.violated: // which is why it ended
+			w.stopped(webjob.LimitExceeded, why)
+		default:
+		}
 		w.exit = &e
 		w.afterExit(ctx, limit)
 		return

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -165,6 +166,22 @@ func TestLeftovers(t *testing.T) {
 	if report.Outcome != webjob.Succeeded || report.Leftovers != 0 || !alive(t, kept) {
 		t.Fatalf("leave: got %+v", report)
 	}
+	// While it is there, its runner collects every child of this process, also those of
+	// the tests that follow.
+	leftover, err := os.FindProcess(pidOf(t, kept))
+	must(t, err)
+	must(t, leftover.Kill())
+	for alive(t, kept) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	time.Sleep(200 * time.Millisecond)
+}
+
+func pidOf(t *testing.T, text string) int {
+	t.Helper()
+	pid, err := strconv.Atoi(strings.TrimSpace(text))
+	must(t, err)
+	return pid
 }
 
 func alive(t *testing.T, pid string) bool {

@@ -163,9 +163,9 @@ func (t *tree) watchCount(limit int64) {
 			return
 		case <-ticker.C:
 			if n := int64(count()); n > limit {
-				_ = t.group.kill() // at once: the polite end comes too late for a fork bomb
 
 				t.violated <- fmt.Sprintf("%d processes and threads, over the limit of %d", n, limit)
+				_ = t.group.kill() // at once: the polite end comes too late for a fork bomb
 				return
 			}
 		}
