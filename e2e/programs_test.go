@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -63,24 +64,31 @@ func environment(work string) []string {
 	}
 }
 
-// freePorts returns addresses on loopback that were free a moment ago.
+// handedOut are the addresses that freePorts gave to some test of this process.
+var handedOut sync.Map
+
+// freePorts returns addresses on loopback that were free a moment ago. They are below
+// the ports that the kernel gives to outgoing connections (32768 and up on Linux), one
+// of which could take the port of a server that is down for a moment.
 func freePorts(n int) ([]string, error) {
 	var addresses []string
-	var open []net.Listener
-	defer func() {
-		for _, l := range open {
-			_ = l.Close()
+	for range 1000 {
+		if len(addresses) == n {
+			return addresses, nil
 		}
-	}()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		address := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.N(22_000))
+		l, err := net.Listen("tcp", address)
 		if err != nil {
+			continue // taken
+		}
+		if err := l.Close(); err != nil {
 			return nil, err
 		}
-		open = append(open, l)
-		addresses = append(addresses, l.Addr().String())
+		if _, before := handedOut.LoadOrStore(address, true); !before {
+			addresses = append(addresses, address)
+		}
 	}
-	return addresses, nil
+	return nil, errors.New("no free ports below 32000")
 }
 
 // daemon is a running webjobd.
