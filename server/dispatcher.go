@@ -18,6 +18,7 @@ type dispatcher struct {
 	store webjob.Store
 	log   *slog.Logger
 	ended func(webjob.OrderStatus) []webjob.Delivery // what to tell when an order is done
+	told  func()                                     // called once that is stored
 
 	mu       sync.Mutex
 	orders   map[string]*liveOrder
@@ -33,7 +34,7 @@ type dispatcher struct {
 func newDispatcher(store webjob.Store, log *slog.Logger) *dispatcher {
 	return &dispatcher{
 		store: store, log: log, orders: map[string]*liveOrder{}, clients: map[string]*liveClient{}, timers: make(chan struct{}, 1), look: make(chan struct{}, 1),
-		ended: func(webjob.OrderStatus) []webjob.Delivery { return nil },
+		ended: func(webjob.OrderStatus) []webjob.Delivery { return nil }, told: func() {},
 	}
 }
 
@@ -272,7 +273,11 @@ func (d *dispatcher) finish(ctx context.Context, o *liveOrder, state webjob.Orde
 	status := o.status
 	d.mu.Unlock()
 	d.log.Info("order ended", "order", status.ID, "state", status.State)
-	return d.store.ChangeOrder(ctx, status, d.ended(status))
+	if err := d.store.ChangeOrder(ctx, status, d.ended(status)); err != nil {
+		return err
+	}
+	d.told() // not before: whoever looks too early waits for the next look
+	return nil
 }
 
 // stop holds back what has not begun. With running, what has begun is to end.

@@ -78,7 +78,7 @@ func Open(ctx context.Context, settings *Settings, log *slog.Logger, open OpenBa
 	}
 	s.policy.Store(policy)
 	s.outbox = hook.NewOutbox(backends.Store, s.trigger, log, s.metrics.told)
-	s.dispatcher.ended = s.orderEnded
+	s.dispatcher.ended, s.dispatcher.told = s.orderEnded, s.outbox.Wake
 	return s, nil
 }
 
@@ -100,11 +100,7 @@ func (s *Server) orderEnded(o webjob.OrderStatus) []webjob.Delivery {
 	event := newEvent(webjob.OnOrder, webjob.Client{})
 	event.Order, event.Job, event.Version, event.Arguments = o.ID, o.Job, o.Version, o.Arguments
 	event.State, event.Counts = o.State, o.Counts
-	list := s.deliveries(event, webjob.Subject{})
-	if len(list) > 0 {
-		defer s.outbox.Wake()
-	}
-	return list
+	return s.deliveries(event, webjob.Subject{})
 }
 
 // Close stores the last-seen times and closes the store.
