@@ -1,6 +1,7 @@
 package webjob
 
 import (
+	"cmp"
 	"net/netip"
 	"path"
 	"slices"
@@ -266,7 +267,7 @@ func compareNumbers(a, b string) int {
 		numberB, errB := strconv.ParseUint(partB, 10, 63)
 		order := strings.Compare(partA, partB)
 		if errA == nil && errB == nil {
-			order = int(int64(numberA) - int64(numberB)) //nolint:gosec // both have 63 bits
+			order = cmp.Compare(numberA, numberB)
 		}
 		if order != 0 {
 			return order

@@ -19,7 +19,7 @@ func TestSelectors(t *testing.T) {
 		"env=stage or role=web and id=db1": false, "(env=stage or role=web) and not id=db1": true, "not (env=prod)": false,
 		"missing=x": false, "missing!=x": true, "missing<5": false, "not missing=x": true,
 		"os=linux": true, "platform=linux/*": true, "platform=linux/amd64": true, "arch=arm64": false, "host=*.example.org": true,
-		"version<1.9": false, "version>=1.10": true, "version>1.10.2": false, "version<=1.10.2": true, "version<2": true,
+		"version<1.9": false, "version>=1.10": true, "version>1.10.2": false, "version<=1.10.2": true, "version<2": true, "version<4294967297": true, "version>4294967297": false,
 		"address=10.0.0.0/8": true, "address=10.1.*": true, "address=192.168.0.0/16": false, "address=fd00::/8": true, "address!=10.1.2.3": false,
 		"boot<2026-03-02": true, "boot>=2026-03-01T12:00:00Z": true, "boot<2026-03-01": false,
 	} {
