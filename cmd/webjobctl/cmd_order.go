@@ -218,7 +218,8 @@ func (f *orderFlags) moments(p *operator.OrderPlan) error {
 		return cli.Usagef("--window is %s; it must be more than 0", f.window)
 	}
 	if f.expires == "" {
-		p.Expires = p.NotBefore.Add(f.window).Truncate(time.Second)
+		// Orders tell time in whole seconds; a window is never cut short by that.
+		p.Expires = p.NotBefore.Add(f.window + 2*time.Second - 1).Truncate(time.Second)
 	}
 	return nil
 }
