@@ -5,7 +5,7 @@ GO ?= go
 TOOLS := $(CURDIR)/.tools
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-v2.15.0
 
-.PHONY: build demo test lint fmt cross man kill fleet fuzz bench bench-p1 bench-p2 bench-p3 bench-p4 bench-p6 clean
+.PHONY: build demo test lint fmt cross man kill fleet systemd fuzz bench bench-p1 bench-p2 bench-p3 bench-p4 bench-p6 clean
 
 build: ## the three programs, in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/...
@@ -43,6 +43,9 @@ AGENTS ?= 200
 N ?= 1000
 kill: ## kill N processes at random points: make kill N=1000
 	$(GO) test ./e2e -count=1 -timeout 2h -run TestKill -v -args -kills $(N)
+
+systemd: ## the agent as a service of a systemd in its own namespaces (root, Linux)
+	$(GO) test ./e2e -count=1 -timeout 5m -run TestSystemd -v -args -systemd
 
 FUZZTIME ?= 10m
 fuzz: ## every fuzz test for FUZZTIME
