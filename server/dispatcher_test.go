@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/store/sqlite"
+	"webjob.dev/webjob/trust"
 )
 
 // Who delivers the news of an order's end is woken when it is stored, not before:
@@ -40,5 +42,64 @@ func TestEndOfOrderIsStoredBeforeItIsTold(t *testing.T) {
 	}
 	if found != 1 {
 		t.Errorf("when it was told, %d deliveries were stored, want 1", found)
+	}
+}
+
+// A time that passed while the server was away is made up for once, or not at all, as
+// the order says.
+func TestMissedTimes(t *testing.T) {
+	for missed, want := range map[webjob.Missed]int64{webjob.MissedRun: 1, webjob.MissedSkip: 0} {
+		t.Run(string(missed), func(t *testing.T) {
+			store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "meta.db"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = store.Close() }()
+			latest := now().Truncate(time.Second).Add(-30 * time.Minute)
+			begin := latest.Add(-5 * time.Hour)
+			order := webjob.Order{
+				Format: webjob.OrderFormat, ID: "o1", Job: "job", Version: 1, Manifest: webjob.EmptyDigest, On: "all",
+				Created: begin, NotBefore: begin, Expires: begin.Add(24 * time.Hour), Schedule: &webjob.Schedule{At: "@every 1h", Missed: missed},
+			}
+			key, err := trust.GenerateKey(trust.Ed25519)
+			if err != nil {
+				t.Fatal(err)
+			}
+			root, err := trust.NewRoot(1, map[string]*trust.PublicKey{"alice": key.PublicKey})
+			if err != nil {
+				t.Fatal(err)
+			}
+			envelope, err := trust.SignOrder(&order, key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			signed, err := root.VerifyOrder(envelope)
+			if err != nil {
+				t.Fatal(err)
+			}
+			version := webjob.JobVersion{Name: "job", Version: 1, Scope: webjob.ScopeCommon, Manifest: webjob.EmptyDigest, Envelope: []byte("e"), PublishedAt: begin, Expires: begin.Add(24 * time.Hour)}
+			if err := store.Publish(t.Context(), version); err != nil {
+				t.Fatal(err)
+			}
+			// It was to run four hours ago, and three times since.
+			status := webjob.OrderStatus{Order: order, State: webjob.OrderOpen, Envelope: envelope, Counts: webjob.Counts{}, NextAt: begin.Add(time.Hour)}
+			if _, err := store.AddOrder(t.Context(), status, nil); err != nil {
+				t.Fatal(err)
+			}
+			d := newDispatcher(store, slog.New(slog.DiscardHandler))
+			d.add(status, signed, nil)
+			next := d.keepTime(t.Context(), func(context.Context) ([]webjob.Client, error) {
+				return []webjob.Client{{ID: "web1", Platform: "linux/amd64"}}, nil
+			})
+			if !next.Equal(latest.Add(time.Hour)) {
+				t.Errorf("the next time is %s, want %s", next, latest.Add(time.Hour))
+			}
+			if total := d.orders["o1"].status.Counts.Total(); total != want {
+				t.Errorf("%d runs were made, want %d", total, want)
+			}
+			if want == 1 && d.orders["o1"].runs[order.RunID("web1", latest)] == nil {
+				t.Errorf("the run made is not that of the latest time: %v", d.orders["o1"].runs)
+			}
+		})
 	}
 }
