@@ -23,7 +23,10 @@ type AgentSettings struct {
 	MaxRuns int64           `toml:"max_runs"` // at once
 	Wait    config.Duration `toml:"wait"`     // how long the server may hold a poll open
 	Drain   config.Duration `toml:"drain"`    // how long runs under way may go on when it is told to stop
-	Memory  config.Size     `toml:"memory"`   // of the agent itself; runs have their own limits
+	// Of the agent itself. Runs have limits of their own, and begin with its niceness.
+	Memory config.Size `toml:"memory"`
+	CPUs   int64       `toml:"cpus"` // processors used at once
+	Nice   int64       `toml:"nice"`
 }
 
 // Ceilings bound every job on this endpoint. Zero does not bound.
@@ -40,7 +43,7 @@ type Ceilings struct {
 // DefaultSettings returns what holds without a file.
 func DefaultSettings() *Settings {
 	return &Settings{GetLimit: config.Duration(5 * time.Minute), PutLimit: config.Duration(5 * time.Minute), Agent: AgentSettings{
-		MaxRuns: 4, Wait: config.Duration(time.Minute), Drain: config.Duration(time.Minute), Memory: 64 << 20,
+		MaxRuns: 4, Wait: config.Duration(time.Minute), Drain: config.Duration(time.Minute), Memory: 64 << 20, CPUs: 1,
 	}}
 }
 
@@ -73,6 +76,8 @@ func (s *Settings) Check() error {
 		s.Agent.Drain.Within("agent.drain", 0, time.Hour),
 		s.Agent.Memory.Within("agent.memory", 8<<20, 1<<40),
 		within("agent.max_runs", s.Agent.MaxRuns, 1, 500),
+		within("agent.cpus", s.Agent.CPUs, 1, 1024),
+		within("agent.nice", s.Agent.Nice, 0, 19),
 		within("limits.processes", s.Limits.Processes, 0, 1_000_000),
 		within("limits.nice", s.Limits.Nice, 0, 19),
 	} {

@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -56,7 +55,6 @@ func runAgent(ctx context.Context, dir string, handler slog.Handler) error {
 	if err != nil {
 		return fail(err)
 	}
-	debug.SetMemoryLimit(int64(settings.Agent.Memory))
 	if err := agent.Run(ctx, s, settings, program, slog.New(handler)); err != nil {
 		return fail(err)
 	}

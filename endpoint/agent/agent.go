@@ -71,6 +71,9 @@ func Run(ctx context.Context, s *endpoint.State, settings *endpoint.Settings, pr
 		return webjob.Errorf(webjob.Conflict, "another agent uses %s; stop it, or give this one a state folder of its own", s.Dir())
 	}
 	defer func() { _ = lock.Unlock() }() // the process ends anyway
+	if err := limit(settings.Agent); err != nil {
+		return err
+	}
 	sp, err := s.Spool()
 	if err != nil {
 		return err

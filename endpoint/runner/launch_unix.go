@@ -4,6 +4,7 @@ package runner
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -51,7 +52,9 @@ func launch(encoded string, arguments []string) error {
 		return err
 	}
 	if l.Nice > 0 {
-		if err := unix.Setpriority(unix.PRIO_PROCESS, 0, int(l.Nice)); err != nil {
+		// Only a lower niceness than the one that we have is ever refused.
+		err := unix.Setpriority(unix.PRIO_PROCESS, 0, int(l.Nice))
+		if err != nil && !errors.Is(err, unix.EACCES) && !errors.Is(err, unix.EPERM) {
 			return fmt.Errorf("set niceness %d: %w", l.Nice, err)
 		}
 	}
