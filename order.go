@@ -218,6 +218,7 @@ type OrderState string
 
 // The states of an order.
 const (
+	OrderPending OrderState = "pending" // waits for signatures
 	OrderOpen    OrderState = "open"
 	OrderStopped OrderState = "stopped" // by an operator, a canary, or too many failures; can be resumed
 	OrderDone    OrderState = "done"    // every run has ended

@@ -86,7 +86,7 @@ type JobVersion struct {
 	Expires     time.Time `json:"expires"`
 	WithdrawnAt time.Time `json:"withdrawn_at,omitzero"`
 	Payloads    []Payload `json:"payloads,omitempty"`
-	Envelope    []byte    `json:"-"` // the exact signed envelope
+	Text        []byte    `json:"-"` // the manifest's canonical JSON, exact
 }
 
 // Page asks for part of a list. Lists are ordered by a key that rises or falls

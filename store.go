@@ -18,7 +18,7 @@ type Store interface {
 	Results
 	Orders
 	Outbox
-	Trust
+	Repository
 	// Ping reports whether the store answers.
 	Ping(ctx context.Context) error
 	Close() error
@@ -43,8 +43,7 @@ type Clients interface {
 	RevokeClient(ctx context.Context, id, reason string, at time.Time) error
 	// SuspendClient shuts a client out; the zero time lets it in again.
 	SuspendClient(ctx context.Context, id, reason string, at time.Time) error
-	// SetLabels and SetFacts replace what was there.
-	SetLabels(ctx context.Context, id string, labels Labels) error
+	// SetFacts replaces what was there.
 	SetFacts(ctx context.Context, id string, facts Facts) error
 	// SawClients sets the last-seen times of known clients, which are then no longer
 	// overdue.
@@ -61,11 +60,8 @@ type Operators interface {
 	Operator(ctx context.Context, name string) (Operator, error)
 }
 
-// Jobs keeps published versions.
+// Jobs keeps published versions; they come and go with the job repository.
 type Jobs interface {
-	// Publish adds a version. A version not above every earlier one of the name,
-	// withdrawn ones included, is Conflict.
-	Publish(ctx context.Context, v JobVersion) error
 	// LatestVersion returns the highest version of the name, 0 when there is none.
 	LatestVersion(ctx context.Context, name string) (int64, error)
 	// FindJob returns the highest version, not withdrawn, of the first scope that has
@@ -141,6 +137,8 @@ type Orders interface {
 	// ChangeOrder sets the state, reason, forgiven, waived, next_at and ended_at of the
 	// order, and adds the deliveries.
 	ChangeOrder(ctx context.Context, o OrderStatus, deliveries []Delivery) error
+	// ApproveOrder sets the envelope, who signed it, and the state of an order.
+	ApproveOrder(ctx context.Context, o OrderStatus) error
 	// EndRuns gives queued runs of an order a final state, and stopped ones the state
 	// queued again when state is RunQueued. Without runs, all of them.
 	EndRuns(ctx context.Context, order string, runs []string, state RunState, at time.Time) (int64, error)
@@ -170,11 +168,13 @@ type Outbox interface {
 	RetryDeliveries(ctx context.Context, sequence int64, now time.Time) (int64, error)
 }
 
-// Trust keeps the current trust root, as the operator wrote it.
-type Trust interface {
-	SetTrustRoot(ctx context.Context, root []byte) error
-	// TrustRoot returns NotFound before the first SetTrustRoot.
-	TrustRoot(ctx context.Context) ([]byte, error)
+// Repository keeps the files of the job repository: metadata, contents, drafts.
+type Repository interface {
+	// RepositoryFiles calls visit with every file, by name.
+	RepositoryFiles(ctx context.Context, visit func(name string, content []byte) error) error
+	// ChangeRepository makes the change. A version of a job that is not above every
+	// earlier one of the name is Conflict.
+	ChangeRepository(ctx context.Context, change RepositoryChange, at time.Time) error
 }
 
 // Blobs keeps bytes by their digest. blob/blobtest is the contract.

@@ -24,6 +24,7 @@ import (
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/endpoint"
 	"webjob.dev/webjob/endpoint/fetch"
+	"webjob.dev/webjob/trust"
 	"webjob.dev/webjob/wire"
 )
 
@@ -126,12 +127,19 @@ func rate(length time.Duration, newPair func(worker int) (pair func() error, don
 // ourPair gets and verifies the job and its payload, and puts a result.
 func ourPair(ctx context.Context, e *endpoint.Enrolment) (func() error, func()) {
 	c := e.Connect()
-	who := fetch.Requester{ID: e.ID, Labels: e.Labels, Root: e.Root()}
+	who := fetch.Requester{ID: e.ID, Labels: e.Labels}
 	return func() error {
+		if who.Repository == nil {
+			var err error
+			if who.Repository, err = trust.NewRepository(e.TrustRoot); err != nil {
+				return err
+			}
+		}
 		m, err := fetch.Job(ctx, c, who, "probe", wire.JobQuery{Platform: webjob.ThisPlatform}, time.Now())
 		if err != nil {
 			return err
 		}
+		who.Repository = m.Repository
 		payload, err := m.PayloadFor(webjob.ThisPlatform)
 		if err != nil {
 			return err

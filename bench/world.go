@@ -101,7 +101,11 @@ func (w *world) operate(ctx context.Context, login string, clients int) error {
 	if _, err := w.home.NewKey("bench", trust.Ed25519); err != nil {
 		return err
 	}
-	if _, err := w.session.SetTrust(ctx, 1, []string{"bench"}); err != nil {
+	people, err := w.home.People([]string{"bench"})
+	if err != nil {
+		return err
+	}
+	if _, _, err := w.session.NewRepository(ctx, people, 1); err != nil {
 		return err
 	}
 	if clients == 0 {

@@ -35,7 +35,7 @@ show webjobd check --dir "$work/server"
 title "2. An operator with a signing key, which is made the trust root"
 show webjobctl login --name olga --token - <<<"$login"
 show webjobctl key new olga
-show webjobctl trust set olga
+show webjobctl repo init olga
 
 title "3. Three clients: each makes its own key and pins who may sign"
 token=$(webjobctl token new --uses 3 --label env=demo 2>/dev/null)

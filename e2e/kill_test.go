@@ -68,7 +68,7 @@ func newKillTest(t *testing.T) *killTest {
 	t.Cleanup(func() { _ = k.daemon.stop(syscall.SIGKILL) })
 	k.run("webjobctl", "login", "--name", "olga", "--token", regexp.MustCompile(`wjt1_\S+`).FindString(out))
 	k.run("webjobctl", "key", "new", "alice")
-	k.run("webjobctl", "trust", "set", "alice")
+	k.run("webjobctl", "repo", "init", "alice")
 	token := k.run("webjobctl", "token", "new", "--uses", "3")
 	for i := range 3 {
 		k.run("webjob", "--state", fmt.Sprint("c", i), "enroll", "--token", token, "--id", fmt.Sprint("client", i))

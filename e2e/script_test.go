@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/tls"
 	"database/sql"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -152,7 +151,7 @@ func cmdOperate(ts *testscript.TestScript, neg bool, args []string) {
 	cmdServe(ts, neg, args)
 	program(ts, "webjobctl", "login", "--name", "olga", "--token", ts.Getenv(args[0]+"_LOGIN"))
 	program(ts, "webjobctl", "key", "new", "alice")
-	program(ts, "webjobctl", "trust", "set", "alice")
+	program(ts, "webjobctl", "repo", "init", "alice")
 }
 
 // cmdEnroll enrols a client: enroll STATE ID [label...].
@@ -195,8 +194,7 @@ func behindItsBack(ts *testscript.TestScript, dir string, change func(*sql.DB)) 
 	}
 }
 
-// cmdForge edits the signed manifest of a job inside its envelope and leaves the
-// signatures as they are: forge DIR JOB OLD NEW.
+// cmdForge edits the manifest of a job: forge DIR JOB OLD NEW.
 func cmdForge(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 4 {
 		ts.Fatalf("usage: forge DIR JOB OLD NEW")
@@ -205,20 +203,13 @@ func cmdForge(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func forge(ts *testscript.TestScript, db *sql.DB, args []string) {
-	var encoded []byte
-	ts.Check(db.QueryRow(`SELECT envelope FROM jobs WHERE name = ? ORDER BY version DESC`, args[1]).Scan(&encoded))
-	var envelope map[string]any
-	ts.Check(json.Unmarshal(encoded, &envelope))
-	manifest, err := base64.StdEncoding.DecodeString(envelope["payload"].(string))
-	ts.Check(err)
+	var manifest []byte
+	ts.Check(db.QueryRow(`SELECT text FROM jobs WHERE name = ? ORDER BY version DESC`, args[1]).Scan(&manifest))
 	edited := bytes.ReplaceAll(manifest, []byte(args[2]), []byte(args[3]))
 	if bytes.Equal(edited, manifest) {
 		ts.Fatalf("the manifest does not hold %q:\n%s", args[2], manifest)
 	}
-	envelope["payload"] = base64.StdEncoding.EncodeToString(edited)
-	encoded, err = json.Marshal(envelope)
-	ts.Check(err)
-	_, err = db.Exec(`UPDATE jobs SET envelope = ? WHERE name = ?`, encoded, args[1])
+	_, err := db.Exec(`UPDATE jobs SET text = ? WHERE name = ?`, edited, args[1])
 	ts.Check(err)
 }
 

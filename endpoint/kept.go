@@ -14,9 +14,9 @@ import (
 	"webjob.dev/webjob/wire"
 )
 
-// Files of a kept job. The envelope is written last: it says that the rest is there.
+// Files of a kept job. The manifest is written last: it says that the rest is there.
 const (
-	keptEnvelope = "envelope"
+	keptManifest = "manifest"
 	keptPayload  = "payload"
 )
 
@@ -27,10 +27,14 @@ func (s *State) KeepJobs(ctx context.Context, e *Enrolment, orders []*trust.Sign
 	wanted := map[string]bool{}
 	c := e.Connect()
 	defer c.Close()
+	r, err := s.Repository(e, time.Now())
+	if err != nil {
+		return err
+	}
 	for _, order := range orders {
 		wanted[order.Manifest.Hex()] = true
-		if _, err := os.Stat(s.path(keptFolder, order.Manifest.Hex(), keptEnvelope)); errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, s.keepJob(ctx, c, e.requester(), order))
+		if _, err := os.Stat(s.path(keptFolder, order.Manifest.Hex(), keptManifest)); errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, s.keepJob(ctx, c, e.requester(r), order))
 		}
 	}
 	entries, err := os.ReadDir(s.path(keptFolder))
@@ -45,8 +49,8 @@ func (s *State) KeepJobs(ctx context.Context, e *Enrolment, orders []*trust.Sign
 	return errors.Join(errs...)
 }
 
-func (e *Enrolment) requester() fetch.Requester {
-	return fetch.Requester{ID: e.ID, Labels: e.Labels, Root: e.Root()}
+func (e *Enrolment) requester(r *trust.Repository) fetch.Requester {
+	return fetch.Requester{ID: e.ID, Labels: e.Labels, Repository: r}
 }
 
 func (s *State) keepJob(ctx context.Context, c *wire.Client, who fetch.Requester, order *trust.SignedOrder) error {
@@ -74,14 +78,14 @@ func (s *State) keepJob(ctx context.Context, c *wire.Client, who fetch.Requester
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, keptEnvelope), offer.Envelope)
+	return writeFile(filepath.Join(dir, keptManifest), offer.Text)
 }
 
 // keptJob returns the job of a standing order as it was kept. Everything is verified
 // again, and the payload once more on the bytes that run.
-func (s *State) keptJob(order *trust.SignedOrder, who fetch.Requester) (*fetch.Offer, error) {
+func (s *State) keptJob(order *trust.SignedOrder, r *trust.Repository) (*fetch.Offer, error) {
 	dir := s.path(keptFolder, order.Manifest.Hex())
-	envelope, err := os.ReadFile(filepath.Join(dir, keptEnvelope))
+	manifest, err := os.ReadFile(filepath.Join(dir, keptManifest))
 	if err != nil {
 		return nil, err
 	}
@@ -93,5 +97,5 @@ func (s *State) keptJob(order *trust.SignedOrder, who fetch.Requester) (*fetch.O
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return fetch.Kept(envelope, who, order.Job, time.Now(), f, info.Size())
+	return fetch.Kept(manifest, order.Manifest, order.Job, r, time.Now(), f, info.Size())
 }

@@ -11,6 +11,7 @@ import (
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/endpoint/fetch"
+	"webjob.dev/webjob/trust"
 	"webjob.dev/webjob/wire"
 )
 
@@ -31,7 +32,14 @@ func RunOffer(ctx context.Context, s *State, settings *Settings, offer wire.Offe
 	if err != nil {
 		return nil, err
 	}
-	order, err := get.Root().VerifyOrder(offer.Order)
+	view, err := s.viewForOrder(ctx, settings, get)
+	if err != nil {
+		return nil, err
+	}
+	order, err := openOrder(view, get, offer)
+	if webjob.KindOf(err) == webjob.Unavailable {
+		return nil, err
+	}
 	if err != nil {
 		return s.refuseOffer(ctx, settings, get.ID, offer.Run, err)
 	}
@@ -41,12 +49,16 @@ func RunOffer(ctx context.Context, s *State, settings *Settings, offer wire.Offe
 	if err := s.checkUnclaimed(offer.Run); err != nil {
 		return nil, err
 	}
-	r, err := s.newRun(settings, Request{Job: order.Job, Arguments: order.Arguments, order: order, run: offer.Run})
+	r, err := s.newRun(settings, Request{Job: order.Job, Arguments: order.Arguments, order: order, view: view, run: offer.Run})
 	if err != nil {
 		return nil, err
 	}
 	defer r.client.Close()
-	if err := order.Allows(get.Subject(), offer.At, time.Now()); err != nil {
+	subject, err := get.Subject(view)
+	if err != nil {
+		return nil, err
+	}
+	if err := order.Allows(subject, offer.At, time.Now()); err != nil {
 		r.record.Times.Get.Start = time.Now().UTC()
 		entry, err := r.refuse(time.Now(), err)
 		if err != nil {
@@ -57,6 +69,44 @@ func RunOffer(ctx context.Context, s *State, settings *Settings, offer wire.Offe
 		return ran, nil
 	}
 	return r.walk(ctx)
+}
+
+// viewForOrder returns the job repository with which an order is judged: a fresh one
+// or, while the server is away, the last one that was; see [openOrder].
+func (s *State) viewForOrder(ctx context.Context, settings *Settings, get *Enrolment) (*trust.Repository, error) {
+	c := get.Connect()
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(settings.GetLimit))
+	defer cancel()
+	view, err := s.fresh(ctx, get, c)
+	if webjob.KindOf(err) == webjob.Unavailable {
+		return s.asSeen(get)
+	}
+	return view, err
+}
+
+// openOrder returns the order of an offer when the policy permits it here.
+func openOrder(view *trust.Repository, get *Enrolment, offer wire.Offer) (*trust.SignedOrder, error) {
+	policy, err := view.Policy()
+	if err != nil {
+		return nil, err
+	}
+	subject, err := get.Subject(view)
+	if err != nil {
+		return nil, err
+	}
+	order, err := policy.OpenOrder(offer.Order)
+	if err != nil {
+		return nil, err
+	}
+	// A server that is silent, or only feigns it, cannot have a new order obeyed with an
+	// old policy. Standing orders were taken over with a fresh one.
+	if stands := order.Schedule != nil && order.Schedule.Agent; !stands {
+		if err := view.Fresh(time.Now()); err != nil {
+			return nil, err
+		}
+	}
+	return order, policy.Permits(order, subject)
 }
 
 // maxRefusals bounds the spool that a server which sends nonsense can fill.
@@ -178,10 +228,4 @@ func (s *State) sweepClaims(now time.Time) error {
 		}
 	}
 	return err
-}
-
-// Subject returns what orders are checked against: the id and labels of the
-// enrolment, and what this machine says of itself.
-func (e *Enrolment) Subject() webjob.Subject {
-	return webjob.Subject{ID: e.ID, Labels: e.Labels, Facts: Facts()}
 }

@@ -15,18 +15,21 @@ import (
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/endpoint"
 	"webjob.dev/webjob/trust"
+	"webjob.dev/webjob/trust/trusttest"
 	"webjob.dev/webjob/wire"
 )
 
 // orderWorld is an enrolled client and a server that answers every request for a job
 // with a status.
 type orderWorld struct {
-	t      *testing.T
-	state  *endpoint.State
-	dir    string
-	key    *trust.PrivateKey
-	status int
-	paths  []string // that it was asked for
+	t          *testing.T
+	state      *endpoint.State
+	dir        string
+	key        *trust.PrivateKey
+	repository *trusttest.Repository
+	silent     bool // the job repository cannot be had
+	status     int
+	paths      []string // that it was asked for
 }
 
 func newOrderWorld(t *testing.T) *orderWorld {
@@ -39,13 +42,18 @@ func newOrderWorld(t *testing.T) *orderWorld {
 	certificate, err := authority.IssueServer([]string{"127.0.0.1"}, key.Public(), time.Now())
 	must(t, err)
 	chain := &tls.Certificate{Certificate: [][]byte{certificate.Raw, authority.Certificate.Raw}, PrivateKey: key.Signer()}
-	w.key, err = trust.GenerateKey(trust.Ed25519)
-	must(t, err)
-	root, err := trust.NewRoot(1, map[string]*trust.PublicKey{"alice": w.key.PublicKey})
-	must(t, err)
-	pinned, err := root.Encode()
-	must(t, err)
+	w.repository = trusttest.New(t, 1, "alice")
+	w.key = w.repository.Keys["alice"]
+	pinned := w.repository.Roots[0]
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == wire.PathRepository && w.silent {
+			wire.WriteProblem(rw, webjob.Errorf(webjob.Unavailable, "as told"))
+			return
+		}
+		if r.URL.Path == wire.PathRepository {
+			must(t, json.NewEncoder(rw).Encode(w.repository.Bundle(w.repository.Pinned(), trust.PolicyPath, trust.ClientPath("web1"))))
+			return
+		}
 		if r.URL.Path != wire.PathEnroll {
 			w.paths = append(w.paths, r.URL.Path)
 			wire.WriteProblem(rw, webjob.Errorf(map[int]webjob.Kind{404: webjob.NotFound, 503: webjob.Unavailable}[w.status], "as told"))
@@ -64,7 +72,7 @@ func newOrderWorld(t *testing.T) *orderWorld {
 	server.Listener = tls.NewListener(server.Listener, trust.ServerTLS(authority.Certificate, func() (*tls.Certificate, error) { return chain, nil }))
 	server.Start()
 	t.Cleanup(server.Close)
-	token, err := trust.NewToken("https://"+server.Listener.Addr().String(), webjob.DigestOf(authority.Certificate.Raw), webjob.DigestOf(pinned))
+	token, err := trust.NewToken("https://"+server.Listener.Addr().String(), webjob.DigestOf(authority.Certificate.Raw), webjob.DigestOf(pinned), webjob.Labels{"env": "prod"})
 	must(t, err)
 	w.state, err = endpoint.CreateState(w.dir)
 	must(t, err)
@@ -108,7 +116,7 @@ func TestForgedOffersLeadToNothing(t *testing.T) {
 	}{
 		"signed by a stranger":   {w.offer(func(o *webjob.Order) { o.ID = "o3" }, stranger), true},
 		"not an envelope":        {wire.Offer{Run: "o4.web1", Order: []byte("{}")}, true},
-		"an edited envelope":     {wire.Offer{Run: "o5.web1", Order: []byte(strings.Replace(string(good.Order), `"payload":"`, `"payload":"A`, 1))}, true},
+		"an edited order":        {wire.Offer{Run: "o5.web1", Order: []byte(strings.Replace(string(good.Order), `"payload":"`, `"payload":"A`, 1))}, true},
 		"a manifest's signature": {wire.Offer{Run: "o6.web1", Order: []byte(strings.Replace(string(good.Order), "order.v1", "job.v1", 1))}, true},
 		"forged, for another":    {wire.Offer{Run: "o7.web2", Order: []byte("{}")}, false},
 		"another client's run":   {wire.Offer{Run: "o1.web2", Order: good.Order}, false},
@@ -153,6 +161,44 @@ func TestOrdersOutOfPlaceAreRefused(t *testing.T) {
 		if ran.Refused == nil || ran.Record.Outcome != webjob.RunRefused || !strings.Contains(ran.Record.Reason, want) || ran.Record.Order != "o1" {
 			t.Errorf("%s: got %+v", want, ran.Record)
 		}
+	}
+}
+
+// Labels that the server makes up widen nothing: those that were signed count.
+func TestSignedLabelsDecide(t *testing.T) {
+	w := newOrderWorld(t)
+	stage, err := trust.EncodeLabels(webjob.Labels{"env": "stage"})
+	must(t, err)
+	w.repository.Change(map[string][]byte{trust.ClientPath("web1"): stage})
+	ran, err := w.run(w.offer(same))
+	must(t, err)
+	if ran.Refused == nil || !strings.Contains(ran.Record.Reason, "this is client web1 (env=stage)") {
+		t.Errorf("got %+v", ran.Record)
+	}
+}
+
+// Without a fresh policy nothing new is obeyed: a server that hides a newer one gains
+// nothing. What had been signed off before does not help it either.
+func TestNoFreshPolicyNoRun(t *testing.T) {
+	w := newOrderWorld(t)
+	w.silent = true
+	if ran, err := w.run(w.offer(same)); webjob.KindOf(err) != webjob.Unavailable {
+		t.Errorf("without any policy: %+v, %v", ran, err)
+	}
+	// One that was good two days ago is no better.
+	old := time.Now().Add(-48 * time.Hour)
+	w.repository.Now = old
+	w.repository.Change(map[string][]byte{trust.ClientPath("web2"): []byte(`{"labels":{}}`)})
+	seen, err := w.repository.Pinned().Update(w.repository.Bundle(w.repository.Pinned(), trust.PolicyPath, trust.ClientPath("web1")), old)
+	must(t, err)
+	e, err := w.state.Enrolment(endpoint.TargetGet)
+	must(t, err)
+	must(t, w.state.KeepRepository(e, seen))
+	if ran, err := w.run(w.offer(same)); webjob.KindOf(err) != webjob.Unavailable {
+		t.Errorf("with an old policy: %+v, %v", ran, err)
+	}
+	if len(w.paths) > 0 || w.state.Claimed("o1.web1") {
+		t.Errorf("it went on to %v", w.paths)
 	}
 }
 

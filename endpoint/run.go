@@ -25,6 +25,7 @@ type Request struct {
 	Job       string
 	Arguments []string
 	order     *trust.SignedOrder // that asks for it; nil when someone here does
+	view      *trust.Repository  // with which the order was judged
 	run       string             // id that the order gives it
 }
 
@@ -139,7 +140,14 @@ func (r *run) getAndRun(ctx context.Context) (*spool.Entry, error) {
 	r.record.Times.Get.Start = start.UTC()
 	getCtx, cancel := context.WithTimeout(ctx, time.Duration(r.settings.GetLimit))
 	defer cancel()
-	who := r.get.requester()
+	view := r.request.view
+	if view == nil {
+		var err error
+		if view, err = r.state.Repository(r.get, time.Now()); err != nil {
+			return nil, err
+		}
+	}
+	who := r.get.requester(view)
 	query := wire.JobQuery{Platform: webjob.ThisPlatform, Run: r.record.Run}
 	if r.request.order != nil {
 		query.Version = r.request.order.Version
@@ -147,7 +155,7 @@ func (r *run) getAndRun(ctx context.Context) (*spool.Entry, error) {
 	offer, err := fetch.Job(getCtx, r.client, who, r.record.Job, query, time.Now())
 	if r.request.order != nil && webjob.KindOf(err) == webjob.Unavailable {
 		// Standing orders go on while the server is away, with what was kept of the job.
-		if kept, keptErr := r.state.keptJob(r.request.order, who); keptErr == nil {
+		if kept, keptErr := r.state.keptJob(r.request.order, view); keptErr == nil {
 			offer, err = kept, nil
 			r.record.Errors = append(r.record.Errors, "the server was away at GET; the job ran as it was kept here")
 		}
@@ -156,6 +164,11 @@ func (r *run) getAndRun(ctx context.Context) (*spool.Entry, error) {
 		return r.refuse(start, err)
 	}
 	defer func() { _ = offer.Close() }() // only read, and at its end already
+	if offer.Repository != view {
+		if err := r.state.KeepRepository(r.get, offer.Repository); err != nil {
+			return nil, err
+		}
+	}
 	payload, err := r.accept(offer)
 	if err == nil {
 		err = r.begin(getCtx, offer)

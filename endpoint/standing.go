@@ -71,6 +71,17 @@ func (s *State) SetStanding(envelopes [][]byte) error {
 	return nil
 }
 
+// StandingPolicy returns the policy with which standing orders are looked at: the last
+// one that was fresh. Each run is judged again, with a fresh one when the server is
+// there.
+func (s *State) StandingPolicy(e *Enrolment) (*trust.Policy, error) {
+	r, err := s.asSeen(e)
+	if err != nil {
+		return nil, err
+	}
+	return r.Policy()
+}
+
 // Claimed reports whether a run of an order was begun here.
 func (s *State) Claimed(run string) bool { return s.checkUnclaimed(run) != nil }
 

@@ -15,9 +15,8 @@ import (
 // Folders and files of a state folder.
 const (
 	settingsFile   = "webjob.toml"
-	getFolder      = "get"  // enrolment with the server that serves jobs
-	putFolder      = "put"  // enrolment with another server that receives results, if any
-	seenFolder     = "seen" // highest version seen of each job
+	getFolder      = "get" // enrolment with the server that serves jobs
+	putFolder      = "put" // enrolment with another server that receives results, if any
 	spoolFolder    = "spool"
 	workFolder     = "work"     // payloads and working folders of runs
 	keptFolder     = "kept"     // jobs of standing orders, by manifest

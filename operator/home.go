@@ -15,12 +15,12 @@ import (
 
 // Files of an operator's folder.
 const (
-	loginFile    = "login.json"
-	identityFile = "identity.pem" // private key and certificate for the operator listener
-	trustFile    = "trust.json"   // the trust root that this operator pins
-	keysFolder   = "keys"
-	privateEnd   = ".key"
-	publicEnd    = ".pub"
+	loginFile      = "login.json"
+	identityFile   = "identity.pem"    // private key and certificate for the operator listener
+	repositoryFile = "repository.json" // the job repository as this operator verified it
+	keysFolder     = "keys"
+	privateEnd     = ".key"
+	publicEnd      = ".pub"
 )
 
 // Home is an operator's folder.
@@ -207,31 +207,6 @@ func (h *Home) SigningKeys(names []string) ([]*trust.PrivateKey, error) {
 		keys = append(keys, key)
 	}
 	return keys, nil
-}
-
-// PinnedRoot returns the trust root that this operator pins.
-func (h *Home) PinnedRoot() (*trust.Root, error) {
-	data, err := os.ReadFile(h.path(trustFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, webjob.Errorf(webjob.NotFound, "no trust root is pinned here; run webjobctl trust set KEY..., or webjobctl trust pin DIGEST with the digest from a colleague")
-	}
-	if err != nil {
-		return nil, webjob.Errorf(webjob.Invalid, "%w", err)
-	}
-	root, err := trust.ParseRoot(data)
-	if err != nil {
-		return nil, webjob.Errorf(webjob.Invalid, "%s is damaged: %w", h.path(trustFile), err)
-	}
-	return root, nil
-}
-
-// PinRoot replaces the pinned trust root.
-func (h *Home) PinRoot(root *trust.Root) error {
-	data, err := root.Encode()
-	if err != nil {
-		return err
-	}
-	return h.replaceFile(trustFile, data)
 }
 
 // replaceFile writes a private file: whole or not at all.

@@ -3,9 +3,12 @@ package operator
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"webjob.dev/webjob"
@@ -21,21 +24,31 @@ type Publication struct {
 	Keys        []*trust.PrivateKey
 }
 
-// Publish uploads the payloads that the server has not yet, signs the manifest,
-// and publishes it.
-func (s *Session) Publish(ctx context.Context, p Publication) (webjob.JobVersion, error) {
+// Published is a version that was signed; the draft says whether others must sign, too.
+type Published struct {
+	webjob.JobVersion
+	Draft wire.DraftResponse `json:"draft"`
+}
+
+// Publish uploads the payloads that the server has not yet, adds the version to the
+// index of its job, and signs that.
+func (s *Session) Publish(ctx context.Context, p Publication) (Published, error) {
 	d := p.Description
+	var published Published
 	if err := d.Check(); err != nil {
-		return webjob.JobVersion{}, err
+		return published, err
 	}
-	var published webjob.JobVersion
+	r, err := s.trusted(ctx)
+	if err != nil {
+		return published, err
+	}
+	index, err := indexOf(r, d.Name)
+	if err != nil {
+		return published, err
+	}
 	version := p.Version
 	if version == 0 {
-		var latest wire.LatestResponse
-		if err := s.Call(ctx, http.MethodGet, wire.OperatorJobPath(d.Name, "latest"), nil, nil, &latest); err != nil {
-			return published, err
-		}
-		version = latest.Version + 1
+		version = index.Latest + 1
 	}
 	created := time.Now().UTC().Truncate(time.Second)
 	m := &webjob.Manifest{
@@ -53,8 +66,11 @@ func (s *Session) Publish(ctx context.Context, p Publication) (webjob.JobVersion
 		files[described.Digest] = file
 		m.Payloads = append(m.Payloads, described)
 	}
-	envelope, err := trust.SignManifest(m, p.Keys...)
+	text, err := trust.EncodeManifest(m)
 	if err != nil {
+		return published, err
+	}
+	if err := index.Add(m, webjob.DigestOf(text)); err != nil {
 		return published, err
 	}
 	for _, payload := range m.Payloads {
@@ -62,8 +78,82 @@ func (s *Session) Publish(ctx context.Context, p Publication) (webjob.JobVersion
 			return published, err
 		}
 	}
-	err = s.Call(ctx, http.MethodPost, wire.PathOperatorJobs, nil, wire.PublishRequest{Envelope: envelope}, &published)
+	published.JobVersion = webjob.JobVersion{
+		Name: m.Name, Version: m.Version, Scope: m.Scope, Description: m.Description, Manifest: webjob.DigestOf(text), Expires: m.Expires, Payloads: m.Payloads,
+	}
+	published.Draft, err = s.ProposeIndex(ctx, r, index, fmt.Sprintf("publish %s version %d", m.Name, m.Version), p.Keys, text)
 	return published, err
+}
+
+// indexOf returns the index of a job, an empty one when it has none yet.
+func indexOf(r *trust.Repository, job string) (*trust.JobIndex, error) {
+	if err := webjob.CheckJobName(job); err != nil {
+		return nil, err
+	}
+	index, err := r.Index(job)
+	if webjob.KindOf(err) == webjob.NotFound {
+		return trust.NewJobIndex(job), nil
+	}
+	return index, err
+}
+
+// ProposeIndex signs and hands in a new index of a job, with the manifests of versions
+// that are new.
+func (s *Session) ProposeIndex(ctx context.Context, r *trust.Repository, index *trust.JobIndex, summary string, keys []*trust.PrivateKey, manifests ...[]byte) (wire.DraftResponse, error) {
+	content, err := index.Encode()
+	if err != nil {
+		return wire.DraftResponse{}, err
+	}
+	draft, err := r.Propose(summary, map[string][]byte{trust.JobPath(index.Job): content}, time.Now())
+	if err != nil {
+		return wire.DraftResponse{}, err
+	}
+	draft.Manifests = manifests
+	return s.Hand(ctx, r, draft, keys)
+}
+
+// Withdraw takes a version, or all when it is 0, out of the signed index. The server
+// gives it out no more from now on, also while the index waits for signatures.
+func (s *Session) Withdraw(ctx context.Context, job string, version int64, keys []*trust.PrivateKey) (wire.DraftResponse, error) {
+	r, err := s.trusted(ctx)
+	if err != nil {
+		return wire.DraftResponse{}, err
+	}
+	query := url.Values{}
+	summary := "withdraw all versions of " + job
+	if version > 0 {
+		query.Set("version", strconv.FormatInt(version, 10))
+		summary = fmt.Sprintf("withdraw %s version %d", job, version)
+	}
+	if err := s.Call(ctx, http.MethodPost, wire.OperatorJobPath(job, "withdraw"), query, nil, nil); err != nil {
+		return wire.DraftResponse{}, err
+	}
+	index, err := r.Index(job)
+	if err != nil {
+		return wire.DraftResponse{}, err
+	}
+	before := len(index.Versions)
+	if index.Withdraw(version); len(index.Versions) == before {
+		return wire.DraftResponse{Landed: true}, nil // it was withdrawn before
+	}
+	return s.ProposeIndex(ctx, r, index, summary, keys)
+}
+
+// SetLabels signs and hands in the labels of a client.
+func (s *Session) SetLabels(ctx context.Context, client string, labels webjob.Labels, keys []*trust.PrivateKey) (wire.DraftResponse, error) {
+	r, err := s.trusted(ctx)
+	if err != nil {
+		return wire.DraftResponse{}, err
+	}
+	content, err := trust.EncodeLabels(labels)
+	if err != nil {
+		return wire.DraftResponse{}, err
+	}
+	draft, err := r.Propose(fmt.Sprintf("labels of %s: %s", client, labels), map[string][]byte{trust.ClientPath(client): content}, time.Now())
+	if err != nil {
+		return wire.DraftResponse{}, err
+	}
+	return s.Hand(ctx, r, draft, keys)
 }
 
 func describePayload(platform webjob.Platform, file string) (webjob.Payload, error) {

@@ -85,60 +85,9 @@ func (h *Home) Session() (*Session, error) {
 	return &Session{Client: wire.NewClient(l.URL, trust.ClientTLS(authority, own)), home: h, Authority: authority}, nil
 }
 
-// SetTrust makes the named keys the trust root of new clients, here and on the
-// server.
-func (s *Session) SetTrust(ctx context.Context, threshold int, names []string) (*trust.Root, error) {
-	keys := map[string]*trust.PublicKey{}
-	for _, name := range names {
-		key, err := s.home.PublicKey(name)
-		if err != nil {
-			return nil, err
-		}
-		keys[name] = key
-	}
-	root, err := trust.NewRoot(threshold, keys)
-	if err != nil {
-		return nil, err
-	}
-	encoded, err := root.Encode()
-	if err != nil {
-		return nil, err
-	}
-	if err := s.Call(ctx, http.MethodPut, wire.PathTrust, nil, wire.TrustRoot{Root: encoded}, nil); err != nil {
-		return nil, err
-	}
-	return root, s.home.PinRoot(root)
-}
-
-// ServerTrust returns the trust root that the server gives new clients.
-func (s *Session) ServerTrust(ctx context.Context) (*trust.Root, error) {
-	var response wire.TrustRoot
-	if err := s.Call(ctx, http.MethodGet, wire.PathTrust, nil, nil, &response); err != nil {
-		return nil, err
-	}
-	return trust.ParseRoot(response.Root)
-}
-
-// PinTrust pins the server's trust root when its digest is the one that a
-// colleague told.
-func (s *Session) PinTrust(ctx context.Context, want webjob.Digest) (*trust.Root, error) {
-	root, err := s.ServerTrust(ctx)
-	if err != nil {
-		return nil, err
-	}
-	have, err := root.Digest()
-	if err != nil {
-		return nil, err
-	}
-	if have != want {
-		return nil, webjob.Errorf(webjob.Refused, "the server's trust root is %s, not %s; nothing was pinned", have, want)
-	}
-	return root, s.home.PinRoot(root)
-}
-
 // NewToken makes a one-time token. The secret is made here; the server gets its
-// digest. A client's token pins this operator's trust root, so that the server
-// cannot choose another.
+// digest. A client's token pins the root that this operator trusts and the labels, so
+// that the server can choose neither.
 func (s *Session) NewToken(ctx context.Context, request wire.NewTokenRequest) (trust.Token, webjob.Token, error) {
 	address, pinned := s.Base(), webjob.EmptyDigest
 	if request.Role == webjob.RoleClient {
@@ -146,16 +95,13 @@ func (s *Session) NewToken(ctx context.Context, request wire.NewTokenRequest) (t
 		if err := s.Call(ctx, http.MethodGet, wire.PathServer, nil, nil, &info); err != nil {
 			return trust.Token{}, webjob.Token{}, err
 		}
-		root, err := s.home.PinnedRoot()
+		r, err := s.trusted(ctx)
 		if err != nil {
 			return trust.Token{}, webjob.Token{}, err
 		}
-		if pinned, err = root.Digest(); err != nil {
-			return trust.Token{}, webjob.Token{}, err
-		}
-		address = info.EndpointURL
+		pinned, address = r.Digest(), info.EndpointURL
 	}
-	token, err := trust.NewToken(address, webjob.DigestOf(s.Authority.Raw), pinned)
+	token, err := trust.NewToken(address, webjob.DigestOf(s.Authority.Raw), pinned, request.Labels)
 	if err != nil {
 		return trust.Token{}, webjob.Token{}, err
 	}

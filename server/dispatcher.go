@@ -39,8 +39,8 @@ func newDispatcher(store webjob.Store, log *slog.Logger) *dispatcher {
 }
 
 // load takes over what the store has.
-func (d *dispatcher) load(ctx context.Context, root *trust.Root) error {
-	for _, state := range []webjob.OrderState{webjob.OrderOpen, webjob.OrderStopped} {
+func (d *dispatcher) load(ctx context.Context, policy *trust.Policy) error {
+	for _, state := range []webjob.OrderState{webjob.OrderPending, webjob.OrderOpen, webjob.OrderStopped} {
 		filter := webjob.OrderFilter{State: state, Page: webjob.Page{Limit: webjob.MaxPage}}
 		for {
 			orders, err := d.store.ListOrders(ctx, filter)
@@ -48,7 +48,7 @@ func (d *dispatcher) load(ctx context.Context, root *trust.Root) error {
 				return err
 			}
 			for _, o := range orders {
-				signed, err := root.VerifyOrder(o.Envelope)
+				signed, err := policy.OpenOrder(o.Envelope)
 				if err != nil {
 					d.log.Warn("an order is left alone", "order", o.ID, "error", err)
 					continue
@@ -173,6 +173,24 @@ func (d *dispatcher) add(status webjob.OrderStatus, signed *trust.SignedOrder, r
 			o.status.Counts[webjob.RunQueued]++
 			d.notify(c)
 		}
+	}
+	if status.Schedule != nil && status.Schedule.Agent {
+		d.wakeAll()
+	}
+	d.tick()
+}
+
+// approved takes over that an order has enough signatures, or more than before.
+func (d *dispatcher) approved(status webjob.OrderStatus, signed *trust.SignedOrder) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	o := d.orders[status.ID]
+	if o == nil {
+		return // it ended in this moment
+	}
+	o.signed, o.status.Envelope, o.status.SignedBy, o.status.State = signed, status.Envelope, status.SignedBy, status.State
+	for _, r := range o.runs {
+		d.notify(d.client(r.client))
 	}
 	if status.Schedule != nil && status.Schedule.Agent {
 		d.wakeAll()

@@ -10,6 +10,7 @@ import (
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/store/sqlite"
 	"webjob.dev/webjob/trust"
+	"webjob.dev/webjob/trust/trusttest"
 )
 
 // Who delivers the news of an order's end is woken when it is stored, not before:
@@ -61,24 +62,17 @@ func TestMissedTimes(t *testing.T) {
 				Format: webjob.OrderFormat, ID: "o1", Job: "job", Version: 1, Manifest: webjob.EmptyDigest, On: "all",
 				Created: begin, NotBefore: begin, Expires: begin.Add(24 * time.Hour), Schedule: &webjob.Schedule{At: "@every 1h", Missed: missed},
 			}
-			key, err := trust.GenerateKey(trust.Ed25519)
+			signers := trusttest.New(t, 1, "alice")
+			envelope, err := trust.SignOrder(&order, signers.Keys["alice"])
 			if err != nil {
 				t.Fatal(err)
 			}
-			root, err := trust.NewRoot(1, map[string]*trust.PublicKey{"alice": key.PublicKey})
+			signed, err := signers.Policy().OpenOrder(envelope)
 			if err != nil {
 				t.Fatal(err)
 			}
-			envelope, err := trust.SignOrder(&order, key)
-			if err != nil {
-				t.Fatal(err)
-			}
-			signed, err := root.VerifyOrder(envelope)
-			if err != nil {
-				t.Fatal(err)
-			}
-			version := webjob.JobVersion{Name: "job", Version: 1, Scope: webjob.ScopeCommon, Manifest: webjob.EmptyDigest, Envelope: []byte("e"), PublishedAt: begin, Expires: begin.Add(24 * time.Hour)}
-			if err := store.Publish(t.Context(), version); err != nil {
+			version := webjob.JobVersion{Name: "job", Version: 1, Scope: webjob.ScopeCommon, Manifest: webjob.EmptyDigest, Text: []byte("e"), PublishedAt: begin, Expires: begin.Add(24 * time.Hour)}
+			if err := store.ChangeRepository(t.Context(), webjob.RepositoryChange{Publish: []webjob.JobVersion{version}}, begin); err != nil {
 				t.Fatal(err)
 			}
 			// It was to run four hours ago, and three times since.
@@ -101,5 +95,17 @@ func TestMissedTimes(t *testing.T) {
 				t.Errorf("the run made is not that of the latest time: %v", d.orders["o1"].runs)
 			}
 		})
+	}
+}
+
+// A run that its agent gave up, of an order that was stopped meanwhile, is over: it
+// does not wait for good.
+func TestGivenUpRunsOfStoppedOrdersEnd(t *testing.T) {
+	o := &liveOrder{status: webjob.OrderStatus{State: webjob.OrderStopped}, runs: map[string]*liveRun{}}
+	held, gone := &liveRun{order: o, run: "held", state: webjob.RunRunning}, &liveRun{order: o, run: "gone", state: webjob.RunRunning}
+	c := &liveClient{runs: []*liveRun{held, gone}}
+	_, stopped, _ := c.reconcile(map[string]webjob.RunState{"held": webjob.RunRunning})
+	if len(stopped) != 1 || stopped[0] != gone {
+		t.Errorf("got %v, want the one that is gone", stopped)
 	}
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/trust"
 	"webjob.dev/webjob/wire"
 )
 
@@ -19,6 +21,8 @@ func (s *Server) EndpointHandler() http.Handler {
 	rt.handle("POST "+wire.PathEnroll, s.handleEnroll)
 	rt.handle("GET "+wire.PathJobs+"{name}", s.forClient(s.handleJob))
 	rt.handle("GET "+wire.PathBlobs+"{digest}", s.forClient(s.handlePayload))
+	rt.handle("POST "+wire.PathRepository, s.forClient(s.handleSync))
+	rt.handle("GET "+wire.PathRepositoryFiles+"{file}", s.forClient(s.handleRepositoryFile))
 	rt.handle("POST "+wire.PathRuns, s.forClient(s.handleBegin))
 	rt.handle("POST "+wire.PathResults, s.forClient(s.handleResult))
 	rt.handle("POST "+wire.PathPoll, s.forClient(s.handlePoll))
@@ -86,11 +90,19 @@ func (s *Server) handleJob(w http.ResponseWriter, r *http.Request, client webjob
 	if err := s.jobHeaders(w.Header(), client, v); err != nil {
 		return err
 	}
+	front, err := s.jobFront(r, client, v)
+	if err != nil {
+		if payload != nil {
+			err = errors.Join(err, payload.Close())
+		}
+		return err
+	}
 	header := w.Header()
 	header.Set("Content-Type", wire.ContentTypeJob)
-	header.Set(wire.HeaderEnvelopeLength, strconv.Itoa(len(v.Envelope)))
-	header.Set("Content-Length", strconv.FormatInt(int64(len(v.Envelope))+size, 10))
-	_, err = w.Write(v.Envelope)
+	header.Set(wire.HeaderBundleLength, strconv.Itoa(len(front)-len(v.Text)))
+	header.Set(wire.HeaderManifestLength, strconv.Itoa(len(v.Text)))
+	header.Set("Content-Length", strconv.FormatInt(int64(len(front))+size, 10))
+	_, err = w.Write(front) //nolint:gosec // no browser shows it: its type says what it is
 	if payload == nil {
 		return nil // a client that left needs no answer
 	}
@@ -99,6 +111,27 @@ func (s *Server) handleJob(w http.ResponseWriter, r *http.Request, client webjob
 	}
 	s.metrics.payloadBytes.Add(float64(size))
 	return payload.Close()
+}
+
+// jobFront returns what comes before the payload: what the client lacks of the job
+// repository to verify the version, and the version's manifest.
+func (s *Server) jobFront(r *http.Request, client webjob.Client, v webjob.JobVersion) ([]byte, error) {
+	var have webjob.RepositoryHave
+	if text := r.Header.Get(wire.HeaderHave); text != "" {
+		if err := json.Unmarshal([]byte(text), &have); err != nil {
+			return nil, webjob.Errorf(webjob.Invalid, "header %s is not the expected JSON: %w", wire.HeaderHave, err)
+		}
+	}
+	bundle, err := s.repository.bundle(have, trust.PolicyPath, trust.ClientPath(client.ID), trust.JobPath(v.Name))
+	if err != nil || isEmpty(bundle) {
+		return v.Text, err
+	}
+	front, err := json.Marshal(bundle)
+	return append(front, v.Text...), err
+}
+
+func isEmpty(b webjob.RepositoryBundle) bool {
+	return b.Timestamp == nil && b.Snapshot == nil && len(b.Roots)+len(b.Roles)+len(b.Contents) == 0
 }
 
 // jobHeaders says what holds for a run beside the manifest.

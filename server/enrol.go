@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/trust"
@@ -19,13 +20,13 @@ func (s *Server) Enroll(ctx context.Context, request wire.EnrollRequest) (wire.E
 	if err := request.Platform.Check(); err != nil {
 		return wire.EnrollResponse{}, err
 	}
-	root, err := s.store.TrustRoot(ctx)
+	_, _, roots, err := s.repository.view()
 	if err != nil {
 		return wire.EnrollResponse{}, err
 	}
-	if have := webjob.DigestOf(root); have != request.TrustRoot {
-		return wire.EnrollResponse{}, webjob.Errorf(webjob.Refused,
-			"the token pins trust root %s and the server has %s; ask for a new token", request.TrustRoot.Short(), have.Short())
+	i := slices.IndexFunc(roots, func(root []byte) bool { return webjob.DigestOf(root) == request.TrustRoot })
+	if i < 0 {
+		return wire.EnrollResponse{}, webjob.Errorf(webjob.Refused, "the token pins root %s, which this server's job repository never had; ask for a new token", request.TrustRoot.Short())
 	}
 	response, key, err := s.certify(request, webjob.RoleClient)
 	if err != nil {
@@ -41,7 +42,7 @@ func (s *Server) Enroll(ctx context.Context, request wire.EnrollRequest) (wire.E
 		s.log.Error("a new client joined no order", "client", client.ID, "error", err)
 	}
 	s.metrics.enrolments.WithLabelValues(string(webjob.RoleClient)).Inc()
-	response.Labels, response.TrustRoot = token.Labels, root
+	response.Labels, response.TrustRoot = token.Labels, roots[i]
 	return response, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"webjob.dev/webjob"
 	"webjob.dev/webjob/trust"
 )
 
@@ -15,3 +16,50 @@ func TidyAt(ctx context.Context, s *Server, at time.Time) error { return s.tidy(
 
 // FolderOf tells where the server's configuration is.
 func FolderOf(s *Server) string { return s.settings.dir }
+
+// NewRepository lands the first draft of a repository that the key signs.
+func NewRepository(ctx context.Context, s *Server, key *trust.PrivateKey) error {
+	d, err := trust.NewDraft([]trust.NamedKey{trust.NewNamedKey("alice", key.PublicKey)}, 1, s.repository.online.PublicKey, now())
+	if err != nil {
+		return err
+	}
+	return land(ctx, s, d, key)
+}
+
+// Publish lands a version of a job that the key signs.
+func Publish(ctx context.Context, s *Server, m *webjob.Manifest, key *trust.PrivateKey) error {
+	view, _, _, err := s.repository.view()
+	if err != nil {
+		return err
+	}
+	text, err := trust.EncodeManifest(m)
+	if err != nil {
+		return err
+	}
+	index := trust.NewJobIndex(m.Name)
+	if err := index.Add(m, webjob.DigestOf(text)); err != nil {
+		return err
+	}
+	content, err := index.Encode()
+	if err != nil {
+		return err
+	}
+	d, err := view.Propose("publish", map[string][]byte{trust.JobPath(m.Name): content}, now())
+	if err != nil {
+		return err
+	}
+	d.Manifests = [][]byte{text}
+	return land(ctx, s, d, key)
+}
+
+func land(ctx context.Context, s *Server, d *trust.Draft, key *trust.PrivateKey) error {
+	view, _, _, err := s.repository.view()
+	if err != nil && webjob.KindOf(err) != webjob.NotFound {
+		return err
+	}
+	if _, err := d.Sign(view, key); err != nil {
+		return err
+	}
+	_, err = s.repository.propose(ctx, d, "olga")
+	return err
+}

@@ -181,13 +181,15 @@ func (b *movingBody) Read(p []byte) (int, error) {
 
 // readJSON reads a bounded request body. Unknown members are left alone, so that
 // newer programs can talk to this server.
-func readJSON(r *http.Request, v any) error {
-	body, err := io.ReadAll(io.LimitReader(r.Body, wire.MaxRequestJSON+1))
+func readJSON(r *http.Request, v any) error { return readJSONUpTo(r, v, wire.MaxRequestJSON) }
+
+func readJSONUpTo(r *http.Request, v any, limit int) error {
+	body, err := io.ReadAll(io.LimitReader(r.Body, int64(limit)+1))
 	if err != nil {
 		return webjob.Errorf(webjob.Invalid, "the body ended early: %w", err)
 	}
-	if len(body) > wire.MaxRequestJSON {
-		return webjob.Errorf(webjob.TooLarge, "the body has more than %d bytes", wire.MaxRequestJSON)
+	if len(body) > limit {
+		return webjob.Errorf(webjob.TooLarge, "the body has more than %d bytes", limit)
 	}
 	if err := json.Unmarshal(body, v); err != nil {
 		return webjob.Errorf(webjob.Invalid, "the body is not the expected JSON: %w", err)

@@ -108,10 +108,19 @@ func fill(ctx context.Context, settings *Settings, open OpenBackends) (trust.Tok
 	if err != nil {
 		return trust.Token{}, err
 	}
+	online, err := trust.GenerateKey(trust.Ed25519)
+	if err != nil {
+		return trust.Token{}, err
+	}
+	onlinePEM, err := online.PrivatePEM()
+	if err != nil {
+		return trust.Token{}, err
+	}
 	for name, content := range map[string][]byte{
 		settingsFile:  settings.render(),
 		authorityFile: trust.CertificatePEM(authority.Certificate),
 		authorityKey:  keyPEM,
+		onlineKeyFile: onlinePEM,
 	} {
 		if err := writeFile(settings.path(name), content); err != nil {
 			return trust.Token{}, err
@@ -131,7 +140,7 @@ func firstLogin(ctx context.Context, settings *Settings, authority *trust.Author
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = settings.Names[0]
 	}
-	token, err := trust.NewToken("https://"+net.JoinHostPort(host, port), webjob.DigestOf(authority.Certificate.Raw), webjob.EmptyDigest)
+	token, err := trust.NewToken("https://"+net.JoinHostPort(host, port), webjob.DigestOf(authority.Certificate.Raw), webjob.EmptyDigest, nil)
 	if err != nil {
 		return trust.Token{}, err
 	}

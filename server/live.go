@@ -134,13 +134,16 @@ func later(a, b time.Time) time.Time {
 }
 
 // reconcile takes what an agent says over into its runs. It returns the runs that
-// are lost and those that are to end.
-func (c *liveClient) reconcile(known map[string]webjob.RunState) (lost []*liveRun, cancel []string) {
+// are lost, those that it gave up of orders that were stopped, and those that are to end.
+func (c *liveClient) reconcile(known map[string]webjob.RunState) (lost, stopped []*liveRun, cancel []string) {
 	for _, r := range c.runs {
 		state, held := known[r.run]
 		switch {
 		case !held:
 			state = webjob.RunQueued
+			if r.order.status.State == webjob.OrderStopped {
+				stopped = append(stopped, r)
+			}
 		case state == webjob.RunLost:
 			lost = append(lost, r)
 			continue
@@ -152,7 +155,7 @@ func (c *liveClient) reconcile(known map[string]webjob.RunState) (lost []*liveRu
 			cancel = append(cancel, r.run)
 		}
 	}
-	return lost, cancel
+	return lost, stopped, cancel
 }
 
 // pick chooses at most free runs to give out now. When there are none, again is the

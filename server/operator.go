@@ -17,8 +17,6 @@ func (s *Server) OperatorHandler() http.Handler {
 	rt.handle("POST "+wire.PathLogin, s.handleLogin)
 	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request, webjob.Operator) error{
 		"GET " + wire.PathServer:                                  s.handleServer,
-		"GET " + wire.PathTrust:                                   s.handleTrust,
-		"PUT " + wire.PathTrust:                                   s.handleSetTrust,
 		"POST " + wire.PathTokens:                                 s.handleNewToken,
 		"GET " + wire.PathClients:                                 s.handleClients,
 		"GET " + wire.PathClients + "/{id}":                       s.handleClient,
@@ -26,7 +24,6 @@ func (s *Server) OperatorHandler() http.Handler {
 		"PUT " + wire.PathOperatorBlobs + "{digest}":              s.handlePutPayload,
 		"HEAD " + wire.PathOperatorBlobs + "{digest}":             s.handleHasPayload,
 		"GET " + wire.PathOperatorJobs:                            s.handleJobs,
-		"POST " + wire.PathOperatorJobs:                           s.handlePublish,
 		"GET " + wire.PathOperatorJobs + "/{name}/latest":         s.handleLatest,
 		"GET " + wire.PathOperatorJobs + "/{name}/{version}":      s.handleJobVersion,
 		"POST " + wire.PathOperatorJobs + "/{name}/withdraw":      s.handleWithdraw,
@@ -34,6 +31,9 @@ func (s *Server) OperatorHandler() http.Handler {
 		"GET " + wire.PathOperatorResults + "/{run}":              s.handleGetResult,
 		"GET " + wire.PathOperatorResults + "/{run}/parts/{part}": s.handlePart,
 	} {
+		rt.handle(pattern, s.forOperator(h))
+	}
+	for pattern, h := range s.repositoryRoutes() {
 		rt.handle(pattern, s.forOperator(h))
 	}
 	for pattern, h := range s.fleetRoutes() {
@@ -76,26 +76,6 @@ func (s *Server) handleLogin(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) handleServer(w http.ResponseWriter, _ *http.Request, _ webjob.Operator) error {
 	return writeJSON(w, http.StatusOK, wire.ServerInfo{EndpointURL: s.settings.URL, Version: webjob.Version()})
-}
-
-func (s *Server) handleTrust(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
-	root, err := s.store.TrustRoot(r.Context())
-	if err != nil {
-		return err
-	}
-	return writeJSON(w, http.StatusOK, wire.TrustRoot{Root: root})
-}
-
-func (s *Server) handleSetTrust(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
-	var request wire.TrustRoot
-	if err := readJSON(r, &request); err != nil {
-		return err
-	}
-	if err := s.SetTrustRoot(r.Context(), request.Root); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
 }
 
 func (s *Server) handleNewToken(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
@@ -195,19 +175,6 @@ func (s *Server) handleJobs(w http.ResponseWriter, r *http.Request, _ webjob.Ope
 	return writeList(w, jobs, page, func(v webjob.JobVersion) string { return v.Name + "@" + strconv.FormatInt(v.Version, 10) })
 }
 
-func (s *Server) handlePublish(w http.ResponseWriter, r *http.Request, operator webjob.Operator) error {
-	var request wire.PublishRequest
-	if err := readJSON(r, &request); err != nil {
-		return err
-	}
-	v, err := s.Publish(r.Context(), request.Envelope, operator.Name)
-	if err != nil {
-		return err
-	}
-	note(r, slog.String("job", v.Name), slog.Int64("version", v.Version))
-	return writeJSON(w, http.StatusCreated, v)
-}
-
 func (s *Server) handleLatest(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
 	latest, err := s.store.LatestVersion(r.Context(), r.PathValue("name"))
 	if err != nil {
@@ -225,7 +192,7 @@ func (s *Server) handleJobVersion(w http.ResponseWriter, r *http.Request, _ webj
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, wire.JobDetail{JobVersion: v, Envelope: v.Envelope})
+	return writeJSON(w, http.StatusOK, wire.JobDetail{JobVersion: v, Text: v.Text})
 }
 
 // handleWithdraw withdraws one version (?version=N) or, without it, all.

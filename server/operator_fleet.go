@@ -16,7 +16,6 @@ func (s *Server) fleetRoutes() map[string]func(http.ResponseWriter, *http.Reques
 		"POST " + wire.PathSelect:                    s.handleSelect,
 		"POST " + wire.PathClients + "/{id}/suspend": s.handleSuspend,
 		"POST " + wire.PathClients + "/{id}/readmit": s.handleReadmit,
-		"PUT " + wire.PathClients + "/{id}/labels":   s.handleLabels,
 		"GET " + wire.PathOrders:                     s.handleOrders,
 		"POST " + wire.PathOrders:                    s.handleNewOrder,
 		"GET " + wire.PathOrders + "/{id}":           s.handleOrder,
@@ -63,25 +62,6 @@ func (s *Server) handleSuspend(w http.ResponseWriter, r *http.Request, _ webjob.
 // handleReadmit ends a suspension.
 func (s *Server) handleReadmit(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
 	if err := s.store.SuspendClient(r.Context(), r.PathValue("id"), "", time.Time{}); err != nil {
-		return err
-	}
-	return s.handleClient(w, r, webjob.Operator{})
-}
-
-func (s *Server) handleLabels(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
-	var request wire.LabelsRequest
-	if err := readJSON(r, &request); err != nil {
-		return err
-	}
-	if err := request.Labels.Check(); err != nil {
-		return err
-	}
-	id := r.PathValue("id")
-	if err := s.store.SetLabels(r.Context(), id, request.Labels); err != nil {
-		return err
-	}
-	s.dispatcher.restart(id) // before the orders: it is to know its labels when it gets one
-	if err := s.joinOrders(r.Context(), id); err != nil {
 		return err
 	}
 	return s.handleClient(w, r, webjob.Operator{})

@@ -14,13 +14,14 @@ import (
 func percent(n int64) string { return strconv.FormatInt(n, 10) + " %" }
 
 // NewOrder takes an order in: it checks it as clients will, finds the clients that it
-// is for, and stores it with a run for each. The same envelope again is not an error.
+// is for, and stores it with a run for each. Without enough signatures it is pending:
+// nobody is told of it. The same envelope again is not an error.
 func (s *Server) NewOrder(ctx context.Context, envelope []byte, operator string) (webjob.OrderStatus, error) {
-	root, err := s.trustRoot(ctx)
+	_, policy, _, err := s.repository.view()
 	if err != nil {
 		return webjob.OrderStatus{}, err
 	}
-	signed, err := root.VerifyOrder(envelope)
+	signed, err := policy.OpenOrder(envelope)
 	if err != nil {
 		return webjob.OrderStatus{}, err
 	}
@@ -31,16 +32,21 @@ func (s *Server) NewOrder(ctx context.Context, envelope []byte, operator string)
 	if !at.Before(signed.Expires) {
 		return status, webjob.Errorf(webjob.Invalid, "order %s expired at %s and it is %s at the server; give it a later end", signed.ID, signed.Expires.Format(time.RFC3339), at.Format(time.RFC3339))
 	}
-	v, err := s.orderedVersion(ctx, root, signed, at)
+	v, err := s.orderedVersion(ctx, signed, at)
 	if err != nil {
+		return status, err
+	}
+	targets, err := s.targets(ctx, signed, v)
+	if err != nil {
+		return status, err
+	}
+	if status.State, err = judgeOrder(policy, signed, targets); err != nil {
 		return status, err
 	}
 	var runs []webjob.OrderRun
 	switch {
 	case signed.Schedule == nil:
-		if runs, err = s.firstRuns(ctx, signed, v); err != nil {
-			return status, err
-		}
+		runs = runsFor(signed, targets, time.Time{})
 	case !signed.Schedule.Agent:
 		status.NextAt = signed.Times().Next(later(at, signed.NotBefore).Add(-time.Second))
 	}
@@ -62,8 +68,67 @@ func (s *Server) NewOrder(ctx context.Context, envelope []byte, operator string)
 	return stored, nil
 }
 
+// judgeOrder asks the policy about every client that the order is for. It is pending
+// while any of them would want more signatures, and refused when no signature would
+// help, or none that it has does.
+func judgeOrder(policy *trust.Policy, signed *trust.SignedOrder, targets []webjob.Client) (webjob.OrderState, error) {
+	state := webjob.OrderOpen
+	for _, c := range targets {
+		have, missing, err := policy.Judge(signed, c.Subject())
+		switch {
+		case err == nil:
+		case missing == 0 || have == 0:
+			return state, err
+		default:
+			state = webjob.OrderPending
+		}
+	}
+	return state, nil
+}
+
+// Approve adds the signatures of another copy of an order's envelope.
+func (s *Server) Approve(ctx context.Context, id string, envelope []byte) (webjob.OrderStatus, error) {
+	_, policy, _, err := s.repository.view()
+	if err != nil {
+		return webjob.OrderStatus{}, err
+	}
+	s.approvals.Lock()
+	defer s.approvals.Unlock()
+	status, err := s.store.Order(ctx, id)
+	if err != nil {
+		return status, err
+	}
+	if status.State != webjob.OrderPending {
+		return status, webjob.Errorf(webjob.Conflict, "order %s is %s; it waits for no signature", id, status.State)
+	}
+	if status.Envelope, err = trust.MergeOrders(status.Envelope, envelope); err != nil {
+		return status, err
+	}
+	signed, err := policy.OpenOrder(status.Envelope)
+	if err != nil {
+		return status, err
+	}
+	v, err := s.orderedVersion(ctx, signed, now())
+	if err != nil {
+		return status, err
+	}
+	targets, err := s.targets(ctx, signed, v)
+	if err != nil {
+		return status, err
+	}
+	status.SignedBy = signed.SignedBy
+	if status.State, err = judgeOrder(policy, signed, targets); err != nil {
+		return status, err
+	}
+	if err := s.store.ApproveOrder(ctx, status); err != nil {
+		return status, err
+	}
+	s.dispatcher.approved(status, signed)
+	return status, nil
+}
+
 // orderedVersion returns the version that the order names when it may be ordered.
-func (s *Server) orderedVersion(ctx context.Context, root *trust.Root, o *trust.SignedOrder, at time.Time) (webjob.JobVersion, error) {
+func (s *Server) orderedVersion(ctx context.Context, o *trust.SignedOrder, at time.Time) (webjob.JobVersion, error) {
 	v, err := s.store.JobVersion(ctx, o.Job, o.Version)
 	if err != nil {
 		return v, err
@@ -74,7 +139,7 @@ func (s *Server) orderedVersion(ctx context.Context, root *trust.Root, o *trust.
 	if v.Manifest != o.Manifest {
 		return v, webjob.Errorf(webjob.Conflict, "the order names manifest %s and job %s version %d here is %s", o.Manifest.Short(), o.Job, o.Version, v.Manifest.Short())
 	}
-	m, err := root.VerifyManifest(v.Envelope, at)
+	m, err := trust.ParseManifest(v.Text, v.Manifest, at)
 	if err != nil {
 		return v, err
 	}
@@ -84,9 +149,9 @@ func (s *Server) orderedVersion(ctx context.Context, root *trust.Root, o *trust.
 	return v, nil
 }
 
-// firstRuns returns a run for every client that the order is for. Clients that are
-// connected come first: the first ones are the canary.
-func (s *Server) firstRuns(ctx context.Context, o *trust.SignedOrder, v webjob.JobVersion) ([]webjob.OrderRun, error) {
+// targets returns the clients that the order is for. Those that are connected come
+// first: the first ones are the canary.
+func (s *Server) targets(ctx context.Context, o *trust.SignedOrder, v webjob.JobVersion) ([]webjob.Client, error) {
 	clients, err := s.allClients(ctx)
 	if err != nil {
 		return nil, err
@@ -107,10 +172,10 @@ func (s *Server) firstRuns(ctx context.Context, o *trust.SignedOrder, v webjob.J
 		}
 		return 1
 	})
-	if len(targets) == 0 && !o.Late {
+	if len(targets) == 0 && !o.Late && o.Schedule == nil {
 		return nil, webjob.Errorf(webjob.Invalid, "%q selects none of the %d clients that may get %s version %d; mend the selector, or add --late for clients that come later", o.On, len(clients), o.Job, o.Version)
 	}
-	return runsFor(o, targets, time.Time{}), nil
+	return targets, nil
 }
 
 // mayGet reports whether a version is for the client, and the client not shut out.
@@ -176,7 +241,7 @@ func (s *Server) OrderDetail(ctx context.Context, id string) (wire.OrderDetail, 
 	if err != nil {
 		return wire.OrderDetail{}, err
 	}
-	detail := wire.OrderDetail{OrderStatus: s.dispatcher.overlay(o), Slowest: s.dispatcher.slowest(id, some)}
+	detail := wire.OrderDetail{Envelope: o.Envelope, OrderStatus: s.dispatcher.overlay(o), Slowest: s.dispatcher.slowest(id, some)}
 	for _, state := range []webjob.RunState{webjob.RunFailed, webjob.RunTimedOut, webjob.RunRefusedOne, webjob.RunLost} {
 		if o.Counts[state] == 0 || len(detail.Failing) >= some {
 			continue
@@ -216,12 +281,4 @@ func (s *Server) joinOrders(ctx context.Context, id string) error {
 		}
 	}
 	return nil
-}
-
-func (s *Server) trustRoot(ctx context.Context) (*trust.Root, error) {
-	encoded, err := s.store.TrustRoot(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return trust.ParseRoot(encoded)
 }

@@ -46,7 +46,7 @@ func (s *Server) handlePoll(w http.ResponseWriter, r *http.Request, client webjo
 
 // pollAnswer makes the answer of what was found.
 func (s *Server) pollAnswer(client webjob.Client, found work) wire.PollResponse {
-	response := wire.PollResponse{Labels: client.Labels, Cancel: found.cancel, Change: found.change, Paused: s.effective(client, "").Paused, Time: now()}
+	response := wire.PollResponse{Repository: s.repository.timestamp(), Cancel: found.cancel, Change: found.change, Paused: s.effective(client, "").Paused, Time: now()}
 	if found.change {
 		response.Standing = found.standing
 	}

@@ -96,6 +96,7 @@ func (s *Server) run(ctx context.Context, listeners []listener) error {
 	work.Go(func() { s.dispatcher.run(background, s.allClients) })
 	work.Go(func() { s.dispatcher.serveWoken(background) })
 	work.Go(func() { s.housekeep(background) })
+	work.Go(func() { s.repository.keepFresh(background) })
 	work.Go(func() {
 		s.sightings.run(background, func(err error) { s.log.Warn("last-seen times were not stored", "error", err) })
 	})

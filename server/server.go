@@ -24,6 +24,7 @@ type Server struct {
 	metrics   *metrics
 	sightings *sightings
 
+	repository  *repository
 	dispatcher  *dispatcher
 	outbox      *hook.Outbox
 	connections *connections
@@ -31,6 +32,8 @@ type Server struct {
 	policy      atomic.Pointer[policy]
 	policyError atomic.Pointer[error] // why the configuration on disk is not in use; nil when it is
 	blobUse     sync.RWMutex          // uploads read it, the removal of blobs writes it
+
+	approvals sync.Mutex // one approval of an order at a time
 
 	uploads  chan struct{} // one place for each result being received
 	draining atomic.Bool
@@ -64,7 +67,12 @@ func Open(ctx context.Context, settings *Settings, log *slog.Logger, open OpenBa
 	if err != nil {
 		return nil, err
 	}
+	repository, err := loadRepository(ctx, settings.dir, backends.Store, log)
+	if err != nil {
+		return nil, errors.Join(err, backends.Store.Close())
+	}
 	s := &Server{
+		repository:  repository,
 		store:       backends.Store,
 		blobs:       backends.Blobs,
 		authority:   authority,
@@ -85,14 +93,14 @@ func Open(ctx context.Context, settings *Settings, log *slog.Logger, open OpenBa
 // loadOrders takes over the orders that have not ended. Only the process that serves
 // does this: it carries out what they are due.
 func (s *Server) loadOrders(ctx context.Context) error {
-	root, err := s.trustRoot(ctx)
+	_, policy, _, err := s.repository.view()
 	if webjob.KindOf(err) == webjob.NotFound {
 		return nil // nobody could have signed one
 	}
 	if err != nil {
 		return err
 	}
-	return s.dispatcher.load(ctx, root)
+	return s.dispatcher.load(ctx, policy)
 }
 
 // orderEnded returns what triggers are told of the end of an order.

@@ -65,11 +65,7 @@ func newWorld(t *testing.T) *world {
 	w.operator = w.listen(w.server.OperatorHandler())
 	w.key, err = trust.GenerateKey(trust.Ed25519)
 	must(t, err)
-	root, err := trust.NewRoot(1, map[string]*trust.PublicKey{"alice": w.key.PublicKey})
-	must(t, err)
-	encoded, err := root.Encode()
-	must(t, err)
-	must(t, w.server.SetTrustRoot(t.Context(), encoded))
+	must(t, server.NewRepository(t.Context(), w.server, w.key))
 	return w
 }
 
@@ -371,10 +367,7 @@ func TestPayloadsOfOthersAreNotThere(t *testing.T) {
 		Expires: time.Now().UTC().Truncate(time.Second).Add(time.Hour), Leftovers: webjob.LeftoversStop, Limits: webjob.DefaultLimits(),
 		Payloads: []webjob.Payload{{Platform: "any", Digest: d, Size: int64(len(content))}},
 	}
-	envelope, err := trust.SignManifest(m, w.key)
-	must(t, err)
-	_, err = w.server.Publish(t.Context(), envelope, "olga")
-	must(t, err)
+	must(t, server.Publish(t.Context(), w.server, m, w.key))
 	for id, want := range map[string]int{"web1": 200, "web2": 404} {
 		c := httpClient(w.client(id))
 		for _, path := range []string{wire.JobPath("own", wire.JobQuery{Platform: "linux/amd64"}), wire.BlobPath(d)} {

@@ -16,7 +16,8 @@ const (
 	settingsFile  = "webjobd.toml"
 	authorityFile = "pki/ca.crt"
 	authorityKey  = "pki/ca.key"
-	serverFile    = "pki/server.pem" // key, certificate, CA certificate
+	onlineKeyFile = "pki/repository.key" // keeps the job repository fresh; signs nothing else
+	serverFile    = "pki/server.pem"     // key, certificate, CA certificate
 	metadataFile  = "metadata.db"
 	blobsFolder   = "blobs"
 	lockFile      = "lock"

@@ -42,13 +42,15 @@ func (d *dispatcher) hold(ctx context.Context, w *waiter, wait time.Duration) er
 	}
 	c := d.client(w.client.ID)
 	c.waiter, c.lastPoll = w, time.Now()
-	lost, _ := c.reconcile(w.known)
+	lost, stopped, _ := c.reconcile(w.known)
 	w.fresh = wait <= 0 || d.closed
 	d.mu.Unlock()
-	for _, r := range lost {
-		if err := d.end(ctx, r.order, r.run, webjob.RunLost); err != nil {
-			d.release(w)
-			return err
+	for state, runs := range map[webjob.RunState][]*liveRun{webjob.RunLost: lost, webjob.RunStopped: stopped} {
+		for _, r := range runs {
+			if err := d.end(ctx, r.order, r.run, state); err != nil {
+				d.release(w)
+				return err
+			}
 		}
 	}
 	d.mu.Lock()
@@ -106,7 +108,7 @@ func (d *dispatcher) serve(w *waiter) {
 	if c == nil || c.waiter != w {
 		return // answered already
 	}
-	_, cancel := c.reconcile(w.known)
+	_, _, cancel := c.reconcile(w.known)
 	found := work{cancel: cancel}
 	var again time.Time
 	found.runs, again = c.pick(w.free, time.Now())

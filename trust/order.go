@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"encoding/json"
 	"time"
 
 	"webjob.dev/webjob"
@@ -10,20 +11,60 @@ import (
 // OrderType is the DSSE payload type of a signed order.
 const OrderType = "application/vnd.webjob.order.v1+json"
 
-// SignedOrder is an order that verified.
+// SignedOrder is an order with the people of a policy who signed it. Whether they
+// suffice depends on the client; see [Policy.Permits].
 type SignedOrder struct {
 	webjob.Order
-	SignedBy []string
+	SignedBy []string // names of people, in the order of the policy
 	selector webjob.Selector
 	times    schedule.Times
 }
 
-// SignOrder checks the order and returns an envelope around its canonical form.
+// SignOrder checks the order and returns an envelope around its canonical form, with
+// one signature a key. Without keys nobody signs it; few policies accept that.
 func SignOrder(o *webjob.Order, keys ...*PrivateKey) ([]byte, error) {
 	if _, err := checkOrder(o); err != nil {
 		return nil, err
 	}
-	return sign("order", OrderType, o, webjob.MaxOrderBytes, keys)
+	return seal("order", OrderType, o, webjob.MaxOrderBytes, keys)
+}
+
+// ApproveOrder returns the envelope with the signatures of more keys.
+func ApproveOrder(data []byte, keys ...*PrivateKey) ([]byte, error) {
+	envelope, err := parseEnvelope(data)
+	if err != nil {
+		return nil, err
+	}
+	if envelope.PayloadType != OrderType {
+		return nil, webjob.Errorf(webjob.Refused, "envelope holds a %.80q, not an order", envelope.PayloadType)
+	}
+	if err := countersign(envelope, keys); err != nil {
+		return nil, err
+	}
+	return json.Marshal(envelope)
+}
+
+// MergeOrders returns the envelope a with the signatures that b has as well. Both must
+// hold the same order, byte for byte.
+func MergeOrders(a, b []byte) ([]byte, error) {
+	first, err := parseEnvelope(a)
+	if err != nil {
+		return nil, err
+	}
+	second, err := parseEnvelope(b)
+	if err != nil {
+		return nil, err
+	}
+	if first.PayloadType != second.PayloadType || first.Payload != second.Payload {
+		return nil, webjob.Errorf(webjob.Conflict, "the approval is for another order; look at it again")
+	}
+	for _, sig := range second.Signatures {
+		addSignature(first, sig)
+	}
+	if len(first.Signatures) > maxSignatures {
+		return nil, webjob.Errorf(webjob.Invalid, "the order has more than %d signatures", maxSignatures)
+	}
+	return json.Marshal(first)
 }
 
 func checkOrder(o *webjob.Order) (*SignedOrder, error) {
@@ -41,10 +82,15 @@ func checkOrder(o *webjob.Order) (*SignedOrder, error) {
 	return signed, err
 }
 
-// VerifyOrder opens an envelope and returns its order when enough keys of the root
-// signed it. Whether its time is now is another question; see [SignedOrder.Allows].
-func (r *Root) VerifyOrder(data []byte) (*SignedOrder, error) {
-	payload, signedBy, err := r.verify("order", OrderType, data)
+// OpenOrder opens an envelope and finds the people of the policy who signed its order.
+// Whether that is enough for a client, and whether its time is now, are other
+// questions; see [Policy.Permits] and [SignedOrder.Allows].
+func (p *Policy) OpenOrder(data []byte) (*SignedOrder, error) {
+	var keys []*PublicKey
+	for _, person := range p.People {
+		keys = append(keys, person.key)
+	}
+	payload, signers, err := unseal("order", OrderType, data, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -53,10 +99,13 @@ func (r *Root) VerifyOrder(data []byte) (*SignedOrder, error) {
 		return nil, err
 	}
 	signed, err := checkOrder(&o)
-	if err == nil {
-		signed.SignedBy = signedBy
+	if err != nil {
+		return nil, err
 	}
-	return signed, err
+	for _, key := range signers {
+		signed.SignedBy = append(signed.SignedBy, p.NameOf(key.ID()))
+	}
+	return signed, nil
 }
 
 // Times returns the times of the order's schedule; an order without one has none.

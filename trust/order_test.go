@@ -10,6 +10,7 @@ import (
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/trust"
+	"webjob.dev/webjob/trust/trusttest"
 )
 
 var orderTime = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -21,48 +22,137 @@ func newOrder() *webjob.Order {
 	}
 }
 
-func orderSigners(t *testing.T, threshold int) (*trust.Root, []*trust.PrivateKey) {
+func orderSigners(t testing.TB, threshold int) (*trust.Policy, []*trust.PrivateKey) {
 	t.Helper()
 	var keys []*trust.PrivateKey
-	public := map[string]*trust.PublicKey{}
-	for _, name := range []string{"alice", "bob"} {
-		key, err := trust.GenerateKey(trust.Ed25519)
-		if err != nil {
-			t.Fatal(err)
-		}
-		keys, public[name] = append(keys, key), key.PublicKey
+	var people []trust.NamedKey
+	for _, name := range []string{"alice", "bob", "carol"} {
+		key := trusttest.Key(t)
+		keys, people = append(keys, key), append(people, trust.NewNamedKey(name, key.PublicKey))
 	}
-	root, err := trust.NewRoot(threshold, public)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return root, keys
+	policy, err := trust.NewPolicy(threshold, people...)
+	must(t, err)
+	return policy, keys
 }
 
+var prod1 = webjob.Subject{ID: "web1", Labels: webjob.Labels{"env": "prod"}}
+
 func TestOrdersNeedTheThreshold(t *testing.T) {
-	root, keys := orderSigners(t, 2)
-	for n := range 3 {
-		envelope, err := trust.SignOrder(newOrder(), keys[:n]...)
-		if n == 0 {
-			if webjob.KindOf(err) != webjob.Invalid {
-				t.Fatalf("signed by nobody: %v", err)
-			}
-			continue
+	policy, keys := orderSigners(t, 2)
+	mallory := trusttest.Key(t)
+	for name, c := range map[string]struct {
+		signers []*trust.PrivateKey
+		good    bool
+	}{
+		"nobody":                  {nil, false},
+		"one":                     {keys[:1], false},
+		"one, twice":              {[]*trust.PrivateKey{keys[0], keys[0]}, false},
+		"one and a stranger":      {[]*trust.PrivateKey{keys[0], mallory}, false},
+		"a stranger, three times": {[]*trust.PrivateKey{mallory, mallory, mallory}, false},
+		"two":                     {keys[:2], true},
+		"all three":               {keys, true},
+		"two and a stranger":      {[]*trust.PrivateKey{keys[2], mallory, keys[1]}, true},
+	} {
+		envelope, err := trust.SignOrder(newOrder(), c.signers...)
+		must(t, err)
+		o, err := policy.OpenOrder(envelope)
+		must(t, err)
+		if err := policy.Permits(o, prod1); (err == nil) != c.good || err != nil && webjob.KindOf(err) != webjob.Refused {
+			t.Errorf("%s: %v", name, err)
 		}
-		if err != nil {
-			t.Fatal(err)
+	}
+}
+
+// The first rule that fits decides, so that a strict one for some is not undone by a
+// loose one for all.
+func TestPolicyRules(t *testing.T) {
+	policy, keys := orderSigners(t, 1)
+	policy.Orders = []trust.OrderRules{
+		{Jobs: []string{"patch-*"}, On: "env=prod", Keys: []string{"alice", "bob"}, Threshold: 2},
+		{Jobs: []string{"read-*"}, On: "all", Keys: []string{"carol"}, Threshold: 1, Arguments: []string{"[a-z]+"}},
+		{Jobs: []string{"lab-*"}, On: "env=lab", Keys: []string{}, Threshold: 0},
+		{Jobs: []string{"*"}, On: "env=lab", Keys: []string{"alice", "bob", "carol"}, Threshold: 1},
+	}
+	must(t, policy.Check())
+	lab1 := webjob.Subject{ID: "lab1", Labels: webjob.Labels{"env": "lab"}}
+	for name, c := range map[string]struct {
+		job       string
+		arguments []string
+		client    webjob.Subject
+		signers   []*trust.PrivateKey
+		want      string // "" permits
+	}{
+		"strict rule, one":          {"patch-os", nil, prod1, keys[:1], "1 of 2 required signatures"},
+		"strict rule, the wrong":    {"patch-os", nil, prod1, keys[1:], "1 of 2 required signatures"},
+		"strict rule, two":          {"patch-os", nil, prod1, keys[:2], ""},
+		"elsewhere one is enough":   {"patch-os", nil, lab1, keys[:1], ""},
+		"the rule of readers":       {"read-log", []string{"abc"}, prod1, keys[2:], ""},
+		"arguments that do not fit": {"read-log", []string{"abc", "/etc"}, prod1, keys[2:], "only with arguments that match"},
+		"somebody else":             {"read-log", nil, prod1, keys[:2], "0 of 1 required signatures"},
+		"no rule":                   {"other", nil, prod1, keys, "no rule of the policy"},
+		"nobody has to sign":        {"lab-x", nil, lab1, nil, ""},
+		"there alone":               {"lab-x", nil, prod1, nil, "no rule of the policy"},
+	} {
+		o := newOrder()
+		o.Job, o.Arguments = c.job, c.arguments
+		envelope, err := trust.SignOrder(o, c.signers...)
+		must(t, err)
+		signed, err := policy.OpenOrder(envelope)
+		must(t, err)
+		if err := policy.Permits(signed, c.client); c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: got %v, want %q", name, err, c.want)
 		}
-		o, err := root.VerifyOrder(envelope)
-		if n < 2 && webjob.KindOf(err) != webjob.Refused || n == 2 && (err != nil || len(o.SignedBy) != 2) {
-			t.Errorf("%d signatures: %v", n, err)
+	}
+}
+
+func TestBadPoliciesAreRefused(t *testing.T) {
+	for name, change := range map[string]func(*trust.Policy){
+		"threshold above the keys": func(p *trust.Policy) { p.Orders[0].Threshold = 4 },
+		"negative threshold":       func(p *trust.Policy) { p.Orders[0].Threshold = -1 },
+		"a key twice":              func(p *trust.Policy) { p.Orders[0].Keys = []string{"alice", "alice"} },
+		"nobody":                   func(p *trust.Policy) { p.Orders[0].Keys = []string{"dora"} },
+		"one key, two names":       func(p *trust.Policy) { p.People[1].Public = p.People[0].Public },
+		"a name with a path":       func(p *trust.Policy) { p.People[0].Name = "../a" },
+		"no jobs":                  func(p *trust.Policy) { p.Orders[0].Jobs = nil },
+		"no selector":              func(p *trust.Policy) { p.Orders[0].On = "" },
+		"half a pattern":           func(p *trust.Policy) { p.Orders[0].Arguments = []string{"("} },
+		"another format":           func(p *trust.Policy) { p.Format = "webjob-policy/2" },
+	} {
+		policy, _ := orderSigners(t, 2)
+		change(policy)
+		content, err := policy.Encode()
+		must(t, err)
+		if _, err := trust.ParsePolicy(content); webjob.KindOf(err) != webjob.Invalid {
+			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// Approvals add up, for one and the same order.
+func TestApprovalsAddUp(t *testing.T) {
+	policy, keys := orderSigners(t, 2)
+	mine, err := trust.SignOrder(newOrder(), keys[0])
+	must(t, err)
+	theirs, err := trust.ApproveOrder(mine, keys[1])
+	must(t, err)
+	merged, err := trust.MergeOrders(mine, theirs)
+	must(t, err)
+	o, err := policy.OpenOrder(merged)
+	must(t, err)
+	must(t, policy.Permits(o, prod1))
+	other := newOrder()
+	other.On = "all"
+	different, err := trust.SignOrder(other, keys[1])
+	must(t, err)
+	if _, err := trust.MergeOrders(mine, different); webjob.KindOf(err) != webjob.Conflict {
+		t.Errorf("the approval of another order: %v", err)
 	}
 }
 
 // Every field of an order is signed: whatever is changed in it is noticed. And a
 // manifest does not pass for an order.
 func TestEditedOrdersAreRefused(t *testing.T) {
-	root, keys := orderSigners(t, 1)
+	policy, keys := orderSigners(t, 1)
 	envelope, err := trust.SignOrder(newOrder(), keys[0])
 	if err != nil {
 		t.Fatal(err)
@@ -88,24 +178,37 @@ func TestEditedOrdersAreRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := root.VerifyOrder(forged); webjob.KindOf(err) != webjob.Refused {
+		o, err := policy.OpenOrder(forged)
+		must(t, err)
+		if err := policy.Permits(o, webjob.Subject{ID: "web1"}); webjob.KindOf(err) != webjob.Refused {
 			t.Errorf("%s: got %v", changed, err)
 		}
 	}
-	if _, err := root.VerifyManifest(envelope, orderTime); webjob.KindOf(err) != webjob.Refused || !strings.Contains(err.Error(), "not a manifest") {
-		t.Errorf("an order passed for a manifest: %v", err)
+	other := bytes.Replace(envelope, []byte("webjob.order.v1"), []byte("webjob.other.v1"), 1)
+	if _, err := policy.OpenOrder(other); webjob.KindOf(err) != webjob.Refused || !strings.Contains(err.Error(), "not the expected order") {
+		t.Errorf("something else passed for an order: %v", err)
+	}
+	for name, text := range map[string][]byte{
+		"trailing bytes": append(bytes.Clone(envelope), "{}"...), "unknown member": bytes.Replace(envelope, []byte(`{`), []byte(`{"x":1,`), 1),
+		"empty": {}, "not an envelope": []byte(`[]`), "cut short": envelope[:len(envelope)/2],
+		"1,000 signatures": bytes.Replace(envelope, []byte(`"signatures":[`), []byte(`"signatures":[`+strings.Repeat(`{"keyid":"","sig":""},`, 1000)), 1),
+		"two megabytes":    append(bytes.Clone(envelope), bytes.Repeat([]byte(" "), 2<<20)...),
+	} {
+		if o, err := policy.OpenOrder(text); err == nil {
+			t.Errorf("%s: accepted as %+v", name, o)
+		}
 	}
 }
 
 func TestOrdersHoldInTheirWindowForTheirClients(t *testing.T) {
-	root, keys := orderSigners(t, 1)
+	policy, keys := orderSigners(t, 1)
 	verify := func(o *webjob.Order) *trust.SignedOrder {
 		t.Helper()
 		envelope, err := trust.SignOrder(o, keys[0])
 		if err != nil {
 			t.Fatal(err)
 		}
-		signed, err := root.VerifyOrder(envelope)
+		signed, err := policy.OpenOrder(envelope)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,25 +245,15 @@ func TestOrdersHoldInTheirWindowForTheirClients(t *testing.T) {
 }
 
 func FuzzOrder(f *testing.F) {
-	root, keys := func() (*trust.Root, []*trust.PrivateKey) {
-		key, err := trust.GenerateKey(trust.Ed25519)
-		if err != nil {
-			f.Fatal(err)
-		}
-		root, err := trust.NewRoot(1, map[string]*trust.PublicKey{"alice": key.PublicKey})
-		if err != nil {
-			f.Fatal(err)
-		}
-		return root, []*trust.PrivateKey{key}
-	}()
+	policy, keys := orderSigners(f, 1)
 	envelope, err := trust.SignOrder(newOrder(), keys[0])
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(envelope)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		o, err := root.VerifyOrder(data)
-		if err != nil {
+		o, err := policy.OpenOrder(data)
+		if err != nil || policy.Permits(o, prod1) != nil {
 			return
 		}
 		if want := newOrder(); o.ID != want.ID || o.On != want.On || o.Arguments[0] != want.Arguments[0] {

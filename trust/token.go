@@ -19,6 +19,7 @@ type Token struct {
 	URL    string        // of the server, such as https://host:8443
 	CA     webjob.Digest // of the server's CA certificate (DER)
 	Root   webjob.Digest // of the trust root to pin; EmptyDigest in an operator's token
+	Labels webjob.Labels // that the new client gets; not the server but who made the token says so
 	Secret [16]byte
 }
 
@@ -27,11 +28,14 @@ const (
 	tokenChecksum = 4 // bytes of SHA-256 at the end, to tell a mistyped token from a forged one
 	tokenFixed    = sha256.Size + sha256.Size + 16
 	maxTokenURL   = 512
+	maxTokenText  = maxTokenURL + 32*100 // URL and labels
 )
 
+const tokenSeparator = "\n" // in no address and in no label
+
 // NewToken makes a token with a fresh secret.
-func NewToken(serverURL string, ca, root webjob.Digest) (Token, error) {
-	t := Token{URL: serverURL, CA: ca, Root: root}
+func NewToken(serverURL string, ca, root webjob.Digest, labels webjob.Labels) (Token, error) {
+	t := Token{URL: serverURL, CA: ca, Root: root, Labels: labels}
 	if _, err := rand.Read(t.Secret[:]); err != nil {
 		return Token{}, err
 	}
@@ -42,7 +46,8 @@ func NewToken(serverURL string, ca, root webjob.Digest) (Token, error) {
 func (t Token) SecretDigest() webjob.Digest { return webjob.DigestOf(t.Secret[:]) }
 
 // String returns the text form: "wjt1_" and base64url of the CA digest, the root
-// digest, the secret, the URL and four bytes of SHA-256 over all of these.
+// digest, the secret, the URL, the labels, each after a line feed, and four bytes of
+// SHA-256 over all of these.
 func (t Token) String() string {
 	var b bytes.Buffer
 	for _, d := range []webjob.Digest{t.CA, t.Root} {
@@ -50,7 +55,7 @@ func (t Token) String() string {
 		b.Write(sum)
 	}
 	b.Write(t.Secret[:])
-	b.WriteString(t.URL)
+	b.WriteString(strings.Join(append([]string{t.URL}, t.Labels.Groups()...), tokenSeparator))
 	sum := sha256.Sum256(b.Bytes())
 	b.Write(sum[:tokenChecksum])
 	return tokenPrefix + base64.RawURLEncoding.EncodeToString(b.Bytes())
@@ -60,7 +65,7 @@ func (t Token) String() string {
 func ParseToken(s string) (Token, error) {
 	damaged := webjob.Errorf(webjob.Invalid, "token is damaged or cut short; copy all of it, from %q to the end", tokenPrefix)
 	encoded, found := strings.CutPrefix(strings.TrimSpace(s), tokenPrefix)
-	if !found || len(encoded) > 2*(tokenFixed+maxTokenURL) {
+	if !found || len(encoded) > 2*(tokenFixed+maxTokenText) {
 		return Token{}, damaged
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
@@ -71,10 +76,18 @@ func ParseToken(s string) (Token, error) {
 	if sum := sha256.Sum256(body); !bytes.Equal(sum[:tokenChecksum], checksum) {
 		return Token{}, damaged
 	}
+	parts := strings.Split(string(body[tokenFixed:]), tokenSeparator)
+	labels, err := webjob.ParseLabels(parts[1:])
+	if err != nil {
+		return Token{}, damaged
+	}
 	t := Token{
 		CA:   webjob.Digest("sha256:" + hex.EncodeToString(body[:32])),
 		Root: webjob.Digest("sha256:" + hex.EncodeToString(body[32:64])),
-		URL:  string(body[tokenFixed:]),
+		URL:  parts[0],
+	}
+	if len(labels) > 0 {
+		t.Labels = labels
 	}
 	copy(t.Secret[:], body[64:])
 	return t, CheckServerURL(t.URL)

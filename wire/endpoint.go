@@ -27,9 +27,14 @@ const (
 	// HeaderRecordLength is the number of bytes of the record at the start of a
 	// result's body; the parts follow in the record's order with the record's sizes.
 	HeaderRecordLength = "Webjob-Record-Length"
-	// HeaderEnvelopeLength is the number of bytes of the envelope at the start of a
-	// job's body; what follows is the payload for the platform that was asked for.
-	HeaderEnvelopeLength = "Webjob-Envelope-Length"
+	// HeaderHave says what the client holds of the job repository: JSON of the domain's
+	// RepositoryHave.
+	HeaderHave = "Webjob-Have"
+	// HeaderBundleLength is the number of bytes of the repository bundle at the start of
+	// a job's body, and HeaderManifestLength that of the manifest after it; what follows
+	// is the payload for the platform that was asked for.
+	HeaderBundleLength   = "Webjob-Bundle-Length"
+	HeaderManifestLength = "Webjob-Manifest-Length"
 	// HeaderLimits carries the server's ceilings for a run as JSON of the domain's
 	// Limits; they only ever make a job's own limits tighter.
 	HeaderLimits = "Webjob-Limits"
@@ -56,7 +61,7 @@ type EnrollRequest struct {
 	ID                 string          `json:"id"`     // wished client id or operator name
 	Platform           webjob.Platform `json:"platform,omitempty"`
 	CertificateRequest []byte          `json:"certificate_request"`  // PKCS #10, DER
-	TrustRoot          webjob.Digest   `json:"trust_root,omitempty"` // that the token pins
+	TrustRoot          webjob.Digest   `json:"trust_root,omitempty"` // of the root that the token pins
 }
 
 // EnrollResponse is what a new client or operator keeps.
@@ -65,8 +70,8 @@ type EnrollResponse struct {
 	Labels      webjob.Labels `json:"labels,omitempty"`
 	Certificate string        `json:"certificate"` // PEM
 	Authority   string        `json:"authority"`   // PEM
-	// TrustRoot is the canonical trust root. The client compares its digest with the
-	// token's, so the server cannot choose it.
+	// TrustRoot is the root of the job repository. The client compares its digest with
+	// the token's, so the server cannot choose it.
 	TrustRoot []byte `json:"trust_root,omitempty"`
 }
 

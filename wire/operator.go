@@ -11,7 +11,6 @@ import (
 // Paths of the operator listener.
 const (
 	PathLogin           = "/api/v1/login"
-	PathTrust           = "/api/v1/trust"
 	PathTokens          = "/api/v1/tokens"
 	PathClients         = "/api/v1/clients"
 	PathOperatorJobs    = "/api/v1/jobs"
@@ -23,11 +22,6 @@ const (
 	PathHooks           = "/api/v1/hooks"
 	PathConfig          = "/api/v1/config"
 )
-
-// TrustRoot carries the current trust root.
-type TrustRoot struct {
-	Root []byte `json:"root"` // canonical JSON
-}
 
 // NewTokenRequest registers a one-time token. The secret itself stays with the
 // operator until someone enrols with it.
@@ -92,6 +86,8 @@ type OrderDetail struct {
 	webjob.OrderStatus
 	Slowest []webjob.OrderRun `json:"slowest,omitempty"` // running, the longest first
 	Failing []webjob.OrderRun `json:"failing,omitempty"`
+	// Envelope is the signed order, exact.
+	Envelope []byte `json:"envelope"`
 }
 
 // SelectRequest asks whom a selector means.
@@ -104,11 +100,6 @@ type SelectResponse struct {
 	Matching int64    `json:"matching"` // clients that are not revoked
 	Enrolled int64    `json:"enrolled"` // of so many
 	Examples []string `json:"examples"` // at most five
-}
-
-// LabelsRequest replaces a client's labels.
-type LabelsRequest struct {
-	Labels webjob.Labels `json:"labels"`
 }
 
 // RetryRequest makes dead deliveries due again: one, or all when Sequence is 0.
@@ -146,15 +137,10 @@ type RevokeRequest struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// PublishRequest carries a signed manifest; its payloads were uploaded before.
-type PublishRequest struct {
-	Envelope []byte `json:"envelope"`
-}
-
-// JobDetail is one published version with its exact envelope.
+// JobDetail is one published version with its exact manifest.
 type JobDetail struct {
 	webjob.JobVersion
-	Envelope []byte `json:"envelope"`
+	Text []byte `json:"manifest_text"` // canonical JSON
 }
 
 // LatestResponse tells the highest version of a name, 0 when there is none.

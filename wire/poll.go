@@ -39,8 +39,9 @@ type PollRequest struct {
 type PollResponse struct {
 	Offers []Offer  `json:"offers,omitempty"`
 	Cancel []string `json:"cancel,omitempty"` // runs to end
-	// Labels are the client's labels now.
-	Labels webjob.Labels `json:"labels,omitempty"`
+	// Repository is the version of the job repository's timestamp; the client gets the
+	// repository anew when it holds an older one.
+	Repository int64 `json:"repository"`
 	// Standing replaces the standing orders when Change is set.
 	Change   bool     `json:"change,omitempty"`
 	Standing [][]byte `json:"standing,omitempty"` // envelopes of orders whose time the agent keeps

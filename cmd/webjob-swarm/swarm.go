@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -32,9 +33,10 @@ type swarm struct {
 
 	address string // of the server
 	pool    *x509.CertPool
-	root    *trust.Root
 	members []*member
 	waiting atomic.Int64
+	views   sync.Map // version of a timestamp to the job repository
+	updates sync.Map // digest of what came of the repository to what it makes of a view
 	orders  sync.Map // digest of an envelope to what it holds, once verified
 	jobs    sync.Map
 
@@ -50,7 +52,8 @@ type member struct {
 	source net.IP
 	conn   *tls.Conn
 	reader *bufio.Reader
-	told   bool // counted as waiting
+	told   bool  // counted as waiting
+	view   int64 // version of the job repository that it has
 }
 
 // enroll enrols every agent, with as many requests at once as there are processors.
@@ -119,13 +122,11 @@ func (s *swarm) enrollOne(ctx context.Context, c *wire.Client, token trust.Token
 	if err != nil {
 		return nil, err
 	}
-	root, err := trust.ParseRoot(response.TrustRoot)
+	root, err := trust.NewRepository(response.TrustRoot)
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	s.root = root
-	s.mu.Unlock()
+	s.views.LoadOrStore(int64(0), root)
 	return &member{swarm: s, id: id, own: tls.Certificate{Certificate: [][]byte{certificate.Raw}, PrivateKey: key.Signer()}}, nil
 }
 
@@ -262,8 +263,13 @@ func (m *member) poll(ctx context.Context) error {
 	if err := json.Unmarshal(answer, &response); err != nil {
 		return err
 	}
+	if response.Repository > m.view {
+		if err := m.sync(ctx); err != nil {
+			return err
+		}
+	}
 	for _, offer := range response.Offers {
-		if err := m.work(ctx, offer, response.Labels); err != nil {
+		if err := m.work(ctx, offer); err != nil {
 			return err
 		}
 	}
@@ -276,29 +282,98 @@ func once[T any](memo *sync.Map, envelope []byte, verify func([]byte) (T, error)
 	return load.(func() (T, error))()
 }
 
-// work does one run: it verifies, gets the job, "runs" it, and puts the result.
-func (m *member) work(ctx context.Context, offer wire.Offer, labels webjob.Labels) error {
-	order, err := once(&m.swarm.orders, offer.Order, m.swarm.root.VerifyOrder)
+func (m *member) repository() *trust.Repository {
+	view, _ := m.swarm.views.Load(m.view)
+	return view.(*trust.Repository)
+}
+
+// take returns what a bundle makes of this agent's view of the job repository.
+func (m *member) take(bundle []byte) (*trust.Repository, error) {
+	if len(bundle) == 0 {
+		return m.repository(), nil
+	}
+	return once(&m.swarm.updates, append(strconv.AppendInt(nil, m.view, 10), bundle...), func([]byte) (*trust.Repository, error) {
+		var b webjob.RepositoryBundle
+		if err := json.Unmarshal(bundle, &b); err != nil {
+			return nil, err
+		}
+		return m.repository().Update(b, time.Now())
+	})
+}
+
+// sync gets what is new in the job repository.
+func (m *member) sync(ctx context.Context) error {
+	body, err := json.Marshal(wire.RepositoryRequest{Have: m.repository().Have(trust.PolicyPath, trust.ClientPath(m.id))})
 	if err != nil {
 		return err
 	}
-	subject := webjob.Client{ID: m.id, Labels: labels, Platform: webjob.ThisPlatform}.Subject()
-	if err := order.Allows(subject, offer.At, time.Now()); err != nil {
+	_, answer, err := m.request(ctx, http.MethodPost, wire.PathRepository, nil, body)
+	if err != nil {
+		return err
+	}
+	view, err := m.take(answer)
+	if err != nil {
+		return err
+	}
+	m.view = view.Timestamp()
+	m.swarm.views.LoadOrStore(m.view, view)
+	return nil
+}
+
+// judge verifies the order of an offer as a client does.
+func (m *member) judge(offer wire.Offer) (*trust.SignedOrder, error) {
+	policy, err := m.repository().Policy()
+	if err != nil {
+		return nil, err
+	}
+	order, err := once(&m.swarm.orders, offer.Order, policy.OpenOrder)
+	if err != nil {
+		return nil, err
+	}
+	subject := webjob.Client{ID: m.id, Platform: webjob.ThisPlatform}.Subject()
+	if err := policy.Permits(order, subject); err != nil {
+		return nil, err
+	}
+	return order, order.Allows(subject, offer.At, time.Now())
+}
+
+// work does one run: it verifies, gets the job, "runs" it, and puts the result.
+func (m *member) work(ctx context.Context, offer wire.Offer) error {
+	order, err := m.judge(offer)
+	if err != nil {
 		return err
 	}
 	get := time.Now()
-	header, answer, err := m.request(ctx, http.MethodGet, wire.JobPath(order.Job, wire.JobQuery{
-		Platform: webjob.ThisPlatform, Version: order.Version, Run: offer.Run,
-	}), nil, nil)
+	have, err := json.Marshal(m.repository().Have(trust.PolicyPath, trust.ClientPath(m.id), trust.JobPath(order.Job)))
 	if err != nil {
 		return err
 	}
-	length, err := strconv.Atoi(header.Get(wire.HeaderEnvelopeLength))
-	if err != nil || length > len(answer) {
-		return fmt.Errorf("the job has no envelope: %w", err)
+	header, answer, err := m.request(ctx, http.MethodGet, wire.JobPath(order.Job, wire.JobQuery{
+		Platform: webjob.ThisPlatform, Version: order.Version, Run: offer.Run,
+	}), http.Header{wire.HeaderHave: {string(have)}}, nil)
+	if err != nil {
+		return err
 	}
-	manifest, err := once(&m.swarm.jobs, answer[:length], func(e []byte) (*trust.SignedManifest, error) {
-		return m.swarm.root.VerifyManifest(e, time.Now())
+	bundle, err1 := strconv.Atoi(header.Get(wire.HeaderBundleLength))
+	length, err2 := strconv.Atoi(header.Get(wire.HeaderManifestLength))
+	if err1 != nil || err2 != nil || bundle < 0 || length < 0 || bundle+length > len(answer) {
+		return fmt.Errorf("the job has no manifest: %w", errors.Join(err1, err2))
+	}
+	view, err := m.take(answer[:bundle])
+	if err != nil {
+		return err
+	}
+	front, answer := answer[bundle:bundle+length], answer[bundle+length:]
+	manifest, err := once(&m.swarm.jobs, front, func(text []byte) (*trust.SignedManifest, error) {
+		index, err := view.Index(order.Job)
+		if err != nil {
+			return nil, err
+		}
+		version, err := index.Version(order.Version)
+		if err != nil {
+			return nil, err
+		}
+		return trust.ParseManifest(text, version.Manifest, time.Now())
 	})
 	if err != nil {
 		return err
@@ -307,7 +382,7 @@ func (m *member) work(ctx context.Context, offer wire.Offer, labels webjob.Label
 	if err != nil {
 		return err
 	}
-	if manifest.Digest != order.Manifest || webjob.DigestOf(answer[length:]) != payload.Digest {
+	if manifest.Digest != order.Manifest || webjob.DigestOf(answer) != payload.Digest {
 		return fmt.Errorf("run %s: not the job that was ordered", offer.Run)
 	}
 	start := time.Now()

@@ -65,15 +65,15 @@ the one that serves jobs.`,
 }
 
 func showEnrolment(c *cobra.Command, s *endpoint.State, e *endpoint.Enrolment) error {
-	var signers []string
-	for _, key := range e.Root().Keys {
-		signers = append(signers, key.Name)
+	threshold, signers, err := e.Signers()
+	if err != nil {
+		return err
 	}
 	return cli.Show(c, e, []cli.Field{
 		{Name: "Client:", Value: e.ID},
 		{Name: "Labels:", Value: e.Labels.String()},
 		{Name: "Server:", Value: e.URL},
-		{Name: "Jobs need:", Value: fmt.Sprintf("%d of %d signatures (%s)", e.Root().Threshold, len(signers), strings.Join(signers, ", "))},
+		{Name: "Jobs need:", Value: fmt.Sprintf("%d of %d signatures: %s", threshold, len(signers), strings.Join(signers, "; "))},
 		{Name: "State folder:", Value: s.Dir()},
 	})
 }

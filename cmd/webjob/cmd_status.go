@@ -65,7 +65,18 @@ func newReport(ctx context.Context, s *endpoint.State) (*report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &report{Client: e.ID, Labels: e.Labels, Server: e.URL, Certificate: e.Expires()}
+	view, err := s.Repository(e, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	subject, err := e.Subject(view)
+	if webjob.KindOf(err) == webjob.Unavailable {
+		subject.Labels, err = e.Labels, nil // nothing came yet, or it has expired
+	}
+	if err != nil {
+		return nil, err
+	}
+	r := &report{Client: e.ID, Labels: subject.Labels, Server: e.URL, Certificate: e.Expires()}
 	sp, err := s.Spool()
 	if err != nil {
 		return nil, err

@@ -130,8 +130,11 @@ func clientReadmitCommand(open openHome) *cobra.Command {
 }
 
 func clientLabelCommand(open openHome) *cobra.Command {
-	return &cobra.Command{
+	var names []string
+	c := &cobra.Command{
 		Use: "label CLIENT [KEY=VALUE | KEY-]...", Short: "Set and remove labels of a client", Args: cobra.MinimumNArgs(2),
+		Long: `Label changes a client's labels. They decide what the client may be ordered to do, so they
+are signed like jobs: as a change of the job repository.`,
 		Example: `  webjobctl client label web1 env=prod old-`,
 		RunE: func(c *cobra.Command, args []string) error {
 			s, err := open.session()
@@ -149,9 +152,27 @@ func clientLabelCommand(open openHome) *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("client label: %w", err)
 			}
-			return onClient(c, open, http.MethodPut, args[0], &wire.LabelsRequest{Labels: labels}, "labels")
+			h, err := open()
+			if err != nil {
+				return err
+			}
+			keys, err := signers(h, names)
+			if err != nil {
+				return fmt.Errorf("client label: %w", err)
+			}
+			response, err := s.SetLabels(c.Context(), client.ID, labels, keys)
+			if err != nil {
+				return fmt.Errorf("client label: %w", err)
+			}
+			tellDraft(c, response)
+			if err := s.Call(c.Context(), http.MethodGet, wire.ClientPath(client.ID), nil, nil, &client); err != nil {
+				return fmt.Errorf("client label: %w", err)
+			}
+			return showClient(c, client)
 		},
 	}
+	addKeyFlag(c, &names)
+	return c
 }
 
 // changeLabels sets KEY=VALUE and removes KEY-.

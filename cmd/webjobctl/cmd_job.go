@@ -55,8 +55,13 @@ one of the patterns as a whole (RE2 syntax).`,
 			if err != nil {
 				return fmt.Errorf("job publish: %w", err)
 			}
+			tellDraft(c, v.Draft)
+			what := "Published:"
+			if !v.Draft.Landed {
+				what = "Proposed:"
+			}
 			return cli.Show(c, v, []cli.Field{
-				{Name: "Published:", Value: fmt.Sprintf("%s version %d", v.Name, v.Version)},
+				{Name: what, Value: fmt.Sprintf("%s version %d", v.Name, v.Version)},
 				{Name: "For:", Value: string(v.Scope)},
 				{Name: "Manifest:", Value: string(v.Manifest)},
 				{Name: "Expires:", Value: cli.Time(v.Expires)},
@@ -69,7 +74,7 @@ one of the patterns as a whole (RE2 syntax).`,
 	flags.StringVar(&f.description, "description", "", "one line about the job")
 	flags.StringVar(&f.interpreter, "interpreter", "", "program and options that run the payload, separated by spaces")
 	flags.StringArrayVar(&f.arguments, "args", nil, "pattern of allowed arguments; may be repeated; '.*' allows all")
-	flags.StringArrayVar(&f.keys, "key", nil, "key that signs; may be repeated (default: the only one here)")
+	addKeyFlag(c, &f.keys)
 	flags.StringVar(&f.client, "client", "", "publish for this client alone")
 	flags.StringVar(&f.group, "group", "", "publish for the clients with this label, key=value")
 	flags.Int64Var(&f.version, "version", 0, "version (default: the next one)")
@@ -78,16 +83,16 @@ one of the patterns as a whole (RE2 syntax).`,
 	return c
 }
 
-func publish(c *cobra.Command, open openHome, f *publishFlags, path string) (webjob.JobVersion, error) {
+func publish(c *cobra.Command, open openHome, f *publishFlags, path string) (operator.Published, error) {
 	d, err := operator.ReadDescription(path)
 	if err != nil {
-		return webjob.JobVersion{}, err
+		return operator.Published{}, err
 	}
 	f.apply(c, d)
 	scope := webjob.ScopeCommon
 	switch {
 	case f.client != "" && f.group != "":
-		return webjob.JobVersion{}, cli.Usagef("--client and --group exclude each other")
+		return operator.Published{}, cli.Usagef("--client and --group exclude each other")
 	case f.client != "":
 		scope = webjob.ClientScope(f.client)
 	case f.group != "":
@@ -95,15 +100,15 @@ func publish(c *cobra.Command, open openHome, f *publishFlags, path string) (web
 	}
 	h, err := open()
 	if err != nil {
-		return webjob.JobVersion{}, err
+		return operator.Published{}, err
 	}
-	keys, err := h.SigningKeys(f.keys)
+	keys, err := signers(h, f.keys)
 	if err != nil {
-		return webjob.JobVersion{}, err
+		return operator.Published{}, err
 	}
 	s, err := h.Session()
 	if err != nil {
-		return webjob.JobVersion{}, err
+		return operator.Published{}, err
 	}
 	return s.Publish(c.Context(), operator.Publication{Description: d, Scope: scope, Version: f.version, Keys: keys})
 }
@@ -203,16 +208,11 @@ func jobShowCommand(open openHome) *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("job show: %w", err)
 			}
-			root, err := h.PinnedRoot()
-			if err != nil {
-				return fmt.Errorf("job show: %w", err)
-			}
-			// Judged at the time of publication, so that an expired version can be shown.
-			m, err := root.VerifyManifest(v.Envelope, v.PublishedAt)
+			m, by, err := s.Verify(c.Context(), v)
 			if err != nil {
 				return fmt.Errorf("job show: %s version %d: %w", v.Name, v.Version, err)
 			}
-			return showJob(c, v, m)
+			return showJob(c, v, m, by)
 		},
 	}
 }
@@ -236,7 +236,7 @@ func getJob(c *cobra.Command, s *operator.Session, text string) (wire.JobDetail,
 	return v, err
 }
 
-func showJob(c *cobra.Command, v wire.JobDetail, m *trust.SignedManifest) error {
+func showJob(c *cobra.Command, v wire.JobDetail, m *trust.SignedManifest, by []string) error {
 	limits, err := json.Marshal(m.Limits)
 	if err != nil {
 		return err
@@ -246,7 +246,7 @@ func showJob(c *cobra.Command, v wire.JobDetail, m *trust.SignedManifest) error 
 		{Name: "State:", Value: jobState(v.JobVersion)},
 		{Name: "For:", Value: string(m.Scope)},
 		{Name: "Description:", Value: m.Description},
-		{Name: "Signed by:", Value: strings.Join(m.SignedBy, ", ")},
+		{Name: "Signed by:", Value: strings.Join(by, ", ")},
 		{Name: "Manifest:", Value: string(m.Digest)},
 		{Name: "Published:", Value: cli.Time(v.PublishedAt) + " by " + v.PublishedBy},
 		{Name: "Withdrawn:", Value: cli.Time(v.WithdrawnAt)},
@@ -263,15 +263,17 @@ func showJob(c *cobra.Command, v wire.JobDetail, m *trust.SignedManifest) error 
 		webjob.JobVersion
 		SignedBy []string         `json:"signed_by"`
 		Content  *webjob.Manifest `json:"content"`
-	}{v.JobVersion, m.SignedBy, &m.Manifest}, fields)
+	}{v.JobVersion, by, &m.Manifest}, fields)
 }
 
 func jobWithdrawCommand(open openHome) *cobra.Command {
-	return &cobra.Command{
+	var names []string
+	c := &cobra.Command{
 		Use: "withdraw NAME[@VERSION]", Short: "Stop giving out a version, or all versions of a job", Args: cobra.ExactArgs(1),
-		Long: `Withdraw stops the server from giving out a version, or all versions when none is named.
-It is not undone: a version number is never used twice. Clients that saw a higher version
-refuse a lower one, so after withdrawing a bad version publish a good one above it.`,
+		Long: `Withdraw takes a version, or all versions when none is named, out of the signed job
+repository; the version before it counts again. The server gives it out no more from this
+moment on, also while signatures are missing. It is not undone: a version number is never
+used twice.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			name, version, err := parseJob(args[0])
 			if err != nil {
@@ -281,18 +283,28 @@ refuse a lower one, so after withdrawing a bad version publish a good one above 
 			if err != nil {
 				return err
 			}
-			query := url.Values{}
-			what := "all versions of " + name
-			if version > 0 {
-				query.Set("version", strconv.FormatInt(version, 10))
-				what = fmt.Sprintf("%s version %d", name, version)
+			h, err := open()
+			if err != nil {
+				return err
 			}
-			if err := s.Call(c.Context(), http.MethodPost, wire.OperatorJobPath(name, "withdraw"), query, nil, nil); err != nil {
+			keys, err := signers(h, names)
+			if err != nil {
 				return fmt.Errorf("job withdraw: %w", err)
 			}
-			return cli.Show(c, map[string]any{"name": name, "version": version}, []cli.Field{{Name: "Withdrawn:", Value: what}})
+			what := "all versions of " + name
+			if version > 0 {
+				what = fmt.Sprintf("%s version %d", name, version)
+			}
+			response, err := s.Withdraw(c.Context(), name, version, keys)
+			if err != nil {
+				return fmt.Errorf("job withdraw: %w", err)
+			}
+			tellDraft(c, response)
+			return cli.Show(c, map[string]any{"name": name, "version": version, "draft": response}, []cli.Field{{Name: "Withdrawn:", Value: what}})
 		},
 	}
+	addKeyFlag(c, &names)
+	return c
 }
 
 // pageFlags are --after and --limit.

@@ -17,7 +17,7 @@ import (
 
 func orderCommand(open openHome) *cobra.Command {
 	c := &cobra.Command{Use: "order", Short: "Orders: say once what runs where"}
-	c.AddCommand(orderNewCommand(open), orderListCommand(open), orderShowCommand(open), orderRunsCommand(open), orderWatchCommand(open),
+	c.AddCommand(orderNewCommand(open), orderApproveCommand(open), orderListCommand(open), orderShowCommand(open), orderRunsCommand(open), orderWatchCommand(open),
 		orderStopCommand(open), orderResumeCommand(open))
 	return c
 }
@@ -127,6 +127,9 @@ func newOrder(c *cobra.Command, open openHome, f *orderFlags, args []string) err
 	}
 	if err != nil {
 		return err
+	}
+	if status.State == webjob.OrderPending {
+		c.PrintErrf("order %s waits for more signatures; colleagues add theirs with: webjobctl order approve %s\n", status.ID, status.ID)
 	}
 	if f.watch {
 		return watchOrder(c, s, status.ID)

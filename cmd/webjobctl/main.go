@@ -17,7 +17,7 @@ func main() {
 		Use:   "webjobctl",
 		Short: "Sign and publish jobs, give orders, let machines in, read results",
 		Example: `  webjobctl login --token TOKEN
-  webjobctl key new alice && webjobctl trust set alice
+  webjobctl key new alice && webjobctl repo init alice
   webjobctl token new --label env=prod
   webjobctl job publish check-disks.sh
   webjobctl order new check-disks --on env=prod --watch
@@ -26,7 +26,7 @@ func main() {
 	cli.AddFormatFlag(root)
 	home := root.PersistentFlags().String("home", operator.DefaultDir(), "operator folder: keys and login")
 	open := func() (*operator.Home, error) { return operator.OpenHome(*home) }
-	root.AddCommand(loginCommand(open), keyCommand(open), trustCommand(open), tokenCommand(open),
+	root.AddCommand(loginCommand(open), keyCommand(open), repoCommand(open), tokenCommand(open),
 		jobCommand(open), orderCommand(open), clientCommand(open), resultCommand(open), hookCommand(open), configCommand(open))
 	os.Exit(cli.Run(root, os.Args[1:], cli.StatusUsage))
 }

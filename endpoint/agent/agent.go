@@ -11,7 +11,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"reflect"
 	"sync"
 	"time"
 
@@ -177,7 +176,7 @@ func (a *Agent) connect() (*wire.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.report(func(s *Status) { s.Client, s.Server, s.Labels = e.ID, e.URL, e.Labels })
+	a.report(func(s *Status) { s.Client, s.Server = e.ID, e.URL })
 	return e.Connect(), nil
 }
 
@@ -208,6 +207,9 @@ func (a *Agent) poll(ctx context.Context, c *wire.Client) error {
 		return errAskAgain
 	}
 	if err != nil {
+		return err
+	}
+	if err := a.takeRepository(ctx, c, response.Repository); err != nil {
 		return err
 	}
 	return a.take(response)
@@ -257,9 +259,6 @@ func (a *Agent) askAgain() {
 }
 
 func (a *Agent) take(response wire.PollResponse) error {
-	if err := a.takeLabels(response.Labels); err != nil {
-		return err
-	}
 	if response.Change {
 		if err := a.state.SetStanding(response.Standing); err != nil {
 			return err
@@ -291,18 +290,28 @@ func (a *Agent) take(response wire.PollResponse) error {
 	return nil
 }
 
-func (a *Agent) takeLabels(labels webjob.Labels) error {
-	a.mu.Lock()
-	same := reflect.DeepEqual(a.status.Labels, labels) || len(a.status.Labels) == 0 && len(labels) == 0
-	a.mu.Unlock()
-	if same {
-		return nil
-	}
-	if err := a.state.SetLabels(labels); err != nil {
+// takeRepository gets the job repository when the server has a newer one, before
+// anything is judged with it.
+func (a *Agent) takeRepository(ctx context.Context, c *wire.Client, version int64) error {
+	e, err := a.state.Enrolment(endpoint.TargetGet)
+	if err != nil {
 		return err
 	}
-	a.log.Info("labels changed", "labels", labels.String())
-	a.report(func(s *Status) { s.Labels = labels })
+	r, err := a.state.Repository(e, time.Now())
+	if err != nil {
+		return err
+	}
+	if version > r.Timestamp() || r.Fresh(time.Now()) != nil {
+		if r, err = a.state.Sync(ctx, e, c); err != nil {
+			return err
+		}
+		a.log.Info("job repository is up to date", "timestamp", r.Timestamp())
+	}
+	subject, err := e.Subject(r)
+	if err != nil {
+		return err
+	}
+	a.report(func(s *Status) { s.Labels, s.Repository = subject.Labels, r.Timestamp() })
 	return nil
 }
 

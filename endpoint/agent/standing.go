@@ -50,9 +50,14 @@ func (a *Agent) startDue(now time.Time) time.Time {
 		a.log.Warn("standing orders wait", "error", err)
 		return next
 	}
+	policy, err := a.state.StandingPolicy(e)
+	if err != nil {
+		a.log.Warn("standing orders wait", "error", err)
+		return next
+	}
 	var orders []*trust.SignedOrder
 	for _, envelope := range standing {
-		order, err := e.Root().VerifyOrder(envelope)
+		order, err := policy.OpenOrder(envelope)
 		if err != nil || order.Schedule == nil || !order.Schedule.Agent {
 			a.log.Warn("a standing order is left alone", "error", err)
 			continue

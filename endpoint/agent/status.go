@@ -22,6 +22,7 @@ type Status struct {
 	Client       string        `json:"client,omitempty"`
 	Server       string        `json:"server,omitempty"`
 	Labels       webjob.Labels `json:"labels,omitempty"`
+	Repository   int64         `json:"repository,omitempty"` // version of the job repository's timestamp
 	LastContact  time.Time     `json:"last_contact,omitzero"`
 	ClockSkewMS  int64         `json:"clock_skew_ms"` // this clock less the server's, with the way between
 	Running      []string      `json:"running"`

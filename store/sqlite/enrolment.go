@@ -117,15 +117,6 @@ func (s *Store) SuspendClient(ctx context.Context, id, reason string, at time.Ti
 	return s.setClient(ctx, id, `UPDATE clients SET suspended_at = ?1, reason = iif(revoked_at IS NULL, ?2, reason) WHERE id = ?`, micros(at), reason)
 }
 
-// SetLabels implements [webjob.Clients].
-func (s *Store) SetLabels(ctx context.Context, id string, labels webjob.Labels) error {
-	encoded, err := json.Marshal(labels)
-	if err != nil {
-		return err
-	}
-	return s.setClient(ctx, id, `UPDATE clients SET labels = ?1 WHERE id = ?`, string(encoded))
-}
-
 // SetFacts implements [webjob.Clients].
 func (s *Store) SetFacts(ctx context.Context, id string, facts webjob.Facts) error {
 	encoded, err := json.Marshal(facts)
@@ -205,19 +196,4 @@ func (s *Store) Operator(ctx context.Context, name string) (webjob.Operator, err
 		Scan(&o.Key, &enrolled, &revoked)
 	o.EnrolledAt, o.RevokedAt = fromMicros(enrolled), fromMicros(revoked)
 	return o, one(err, "operator %s is unknown here", name)
-}
-
-// SetTrustRoot implements [webjob.Trust].
-func (s *Store) SetTrustRoot(ctx context.Context, root []byte) error {
-	return s.writer.do(ctx, func(ctx context.Context, c *sql.Conn) error {
-		_, err := c.ExecContext(ctx, `INSERT INTO trust_root (one, root) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET root = excluded.root`, root)
-		return err
-	})
-}
-
-// TrustRoot implements [webjob.Trust].
-func (s *Store) TrustRoot(ctx context.Context) ([]byte, error) {
-	var root []byte
-	err := s.read.QueryRowContext(ctx, `SELECT root FROM trust_root`).Scan(&root)
-	return root, one(err, "no trust root is set; run webjobctl trust set")
 }

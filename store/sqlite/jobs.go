@@ -11,30 +11,28 @@ import (
 	"webjob.dev/webjob"
 )
 
-// Publish implements [webjob.Jobs].
-func (s *Store) Publish(ctx context.Context, v webjob.JobVersion) error {
-	return s.writer.do(ctx, func(ctx context.Context, c *sql.Conn) error {
-		var latest int64
-		if err := c.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM jobs WHERE name = ?`, v.Name).Scan(&latest); err != nil {
+// publish adds a version.
+func publish(ctx context.Context, c *sql.Conn, v webjob.JobVersion) error {
+	var latest int64
+	if err := c.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM jobs WHERE name = ?`, v.Name).Scan(&latest); err != nil {
+		return err
+	}
+	if v.Version <= latest {
+		return webjob.Errorf(webjob.Conflict, "job %s has version %d already, and versions only go up; publish %d or above", v.Name, latest, latest+1)
+	}
+	_, err := c.ExecContext(ctx, `INSERT INTO jobs (name, version, scope, description, manifest, text, published_at, published_by, expires)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		v.Name, v.Version, v.Scope, v.Description, v.Manifest, v.Text, micros(v.PublishedAt), v.PublishedBy, micros(v.Expires))
+	if err != nil {
+		return err
+	}
+	for _, p := range v.Payloads {
+		if _, err := c.ExecContext(ctx, `INSERT INTO payloads (digest, name, version, platform, size) VALUES (?, ?, ?, ?, ?)`,
+			p.Digest, v.Name, v.Version, p.Platform, p.Size); err != nil {
 			return err
 		}
-		if v.Version <= latest {
-			return webjob.Errorf(webjob.Conflict, "job %s has version %d already, and versions only go up; publish %d or above", v.Name, latest, latest+1)
-		}
-		_, err := c.ExecContext(ctx, `INSERT INTO jobs (name, version, scope, description, manifest, envelope, published_at, published_by, expires)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			v.Name, v.Version, v.Scope, v.Description, v.Manifest, v.Envelope, micros(v.PublishedAt), v.PublishedBy, micros(v.Expires))
-		if err != nil {
-			return err
-		}
-		for _, p := range v.Payloads {
-			if _, err := c.ExecContext(ctx, `INSERT INTO payloads (digest, name, version, platform, size) VALUES (?, ?, ?, ?, ?)`,
-				p.Digest, v.Name, v.Version, p.Platform, p.Size); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // LatestVersion implements [webjob.Jobs].
@@ -44,12 +42,12 @@ func (s *Store) LatestVersion(ctx context.Context, name string) (int64, error) {
 	return latest, backendError(err)
 }
 
-const jobColumns = `name, version, scope, description, manifest, envelope, published_at, published_by, expires, withdrawn_at`
+const jobColumns = `name, version, scope, description, manifest, text, published_at, published_by, expires, withdrawn_at`
 
 func scanJob(row scanner) (webjob.JobVersion, error) {
 	var v webjob.JobVersion
 	var published, expires, withdrawn sql.NullInt64
-	err := row.Scan(&v.Name, &v.Version, &v.Scope, &v.Description, &v.Manifest, &v.Envelope, &published, &v.PublishedBy, &expires, &withdrawn)
+	err := row.Scan(&v.Name, &v.Version, &v.Scope, &v.Description, &v.Manifest, &v.Text, &published, &v.PublishedBy, &expires, &withdrawn)
 	v.PublishedAt, v.Expires, v.WithdrawnAt = fromMicros(published), fromMicros(expires), fromMicros(withdrawn)
 	return v, err
 }

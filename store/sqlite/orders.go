@@ -246,6 +246,21 @@ func (s *Store) ChangeOrder(ctx context.Context, o webjob.OrderStatus, deliverie
 	})
 }
 
+// ApproveOrder implements [webjob.Orders].
+func (s *Store) ApproveOrder(ctx context.Context, o webjob.OrderStatus) error {
+	signed, err := json.Marshal(o.SignedBy)
+	if err != nil {
+		return err
+	}
+	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
+		if _, err := orderNumber(ctx, c, o.ID); err != nil {
+			return err
+		}
+		_, err := c.ExecContext(ctx, `UPDATE orders SET envelope = ?, signed_by = ?, state = ? WHERE id = ?`, o.Envelope, string(signed), o.State, o.ID)
+		return err
+	})
+}
+
 // EndRuns implements [webjob.Orders].
 func (s *Store) EndRuns(ctx context.Context, order string, runs []string, state webjob.RunState, at time.Time) (changed int64, err error) {
 	from := webjob.RunQueued

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/store/sqlite"
@@ -49,19 +50,27 @@ func TestFullDisk(t *testing.T) {
 	place := t.TempDir()
 	s := open(t, place)
 	defer func() { _ = s.Close() }()
-	if err := s.SetTrustRoot(t.Context(), []byte("before")); err != nil {
+	put := func(content []byte) error {
+		return s.ChangeRepository(t.Context(), webjob.RepositoryChange{Files: map[string][]byte{"file": content}}, time.Now())
+	}
+	if err := put([]byte("before")); err != nil {
 		t.Fatal(err)
 	}
 	limit := sqlite.LimitPages(s.(*sqlite.Store), 1)
-	err := s.SetTrustRoot(t.Context(), make([]byte, 4<<20))
-	if webjob.KindOf(err) != webjob.Unavailable {
+	if err := put(make([]byte, 4<<20)); webjob.KindOf(err) != webjob.Unavailable {
 		t.Fatalf("got %v, want an Unavailable error", err)
 	}
-	if root, err := s.TrustRoot(t.Context()); err != nil || string(root) != "before" {
-		t.Fatalf("got %q, %v after the failure", root, err)
+	err := s.RepositoryFiles(t.Context(), func(name string, content []byte) error {
+		if string(content) != "before" {
+			t.Errorf("%s holds %d bytes after the failure", name, len(content))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	limit()
-	if err := s.SetTrustRoot(t.Context(), make([]byte, 4<<20)); err != nil {
+	if err := put(make([]byte, 4<<20)); err != nil {
 		t.Fatal(err)
 	}
 }

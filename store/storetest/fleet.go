@@ -218,7 +218,7 @@ func clientChanges(t *testing.T, s webjob.Store) {
 	}
 	want := get()
 	want.Labels, want.Facts = webjob.Labels{"role": "db"}, &webjob.Facts{OS: "linux", Addresses: []string{"10.0.0.1"}, Booted: now.Truncate(time.Second)}
-	must(t, s.SetLabels(t.Context(), "a", want.Labels))
+	must(t, s.ChangeRepository(t.Context(), webjob.RepositoryChange{Labels: map[string]webjob.Labels{"a": want.Labels}}, now))
 	must(t, s.SetFacts(t.Context(), "a", *want.Facts))
 	must(t, s.SuspendClient(t.Context(), "a", "odd", now))
 	want.SuspendedAt, want.Reason = now, "odd"
@@ -226,7 +226,7 @@ func clientChanges(t *testing.T, s webjob.Store) {
 	must(t, s.SuspendClient(t.Context(), "a", "", time.Time{}))
 	want.SuspendedAt, want.Reason = time.Time{}, ""
 	wantEqual(t, get(), want)
-	wantKind(t, s.SetLabels(t.Context(), "nobody", nil), webjob.NotFound)
+	wantKind(t, s.SetFacts(t.Context(), "nobody", webjob.Facts{}), webjob.NotFound)
 }
 
 func overdue(t *testing.T, s webjob.Store) {

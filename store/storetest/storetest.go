@@ -37,7 +37,7 @@ func Run(t *testing.T, open Open) {
 		"a result is added once":                        resultOnce,
 		"results are filtered and paged":                resultPages,
 		"every blob that must exist is named":           blobDigests,
-		"the trust root is replaced":                    trustRoot,
+		"the job repository changes as a whole":         repositoryChanges,
 		"many writers at once all succeed or all clash": manyWriters,
 		"a failing change leaves the others":            failingAmongOthers,
 		"an order is added once, with its runs":         orderOnce,
@@ -184,20 +184,24 @@ func operators(t *testing.T, s webjob.Store) {
 func version(name string, n int64, scope webjob.Scope) webjob.JobVersion {
 	return webjob.JobVersion{
 		Name: name, Version: n, Scope: scope, Description: "what it does", Manifest: webjob.DigestOf(fmt.Append(nil, name, n)),
-		PublishedAt: now, PublishedBy: "alice", Expires: now.Add(time.Hour), Envelope: []byte("{}"),
+		PublishedAt: now, PublishedBy: "alice", Expires: now.Add(time.Hour), Text: []byte("{}"),
 	}
+}
+
+func tryPublish(s webjob.Store, v webjob.JobVersion) error {
+	return s.ChangeRepository(context.Background(), webjob.RepositoryChange{Publish: []webjob.JobVersion{v}}, now)
 }
 
 func publish(t *testing.T, s webjob.Store, v webjob.JobVersion, payloads ...webjob.Payload) {
 	t.Helper()
 	v.Payloads = payloads
-	must(t, s.Publish(t.Context(), v))
+	must(t, tryPublish(s, v))
 }
 
 func versionsGoUp(t *testing.T, s webjob.Store) {
 	publish(t, s, version("j", 2, webjob.ScopeCommon))
-	wantKind(t, s.Publish(t.Context(), version("j", 2, webjob.ScopeCommon)), webjob.Conflict)
-	wantKind(t, s.Publish(t.Context(), version("j", 1, webjob.ClientScope("a"))), webjob.Conflict)
+	wantKind(t, tryPublish(s, version("j", 2, webjob.ScopeCommon)), webjob.Conflict)
+	wantKind(t, tryPublish(s, version("j", 1, webjob.ClientScope("a"))), webjob.Conflict)
 	publish(t, s, version("other", 1, webjob.ScopeCommon))
 	latest, err := s.LatestVersion(t.Context(), "j")
 	must(t, err)
@@ -248,7 +252,7 @@ func withdrawal(t *testing.T, s webjob.Store) {
 	must(t, s.Withdraw(t.Context(), "j", 0, now))
 	_, err = find()
 	wantKind(t, err, webjob.NotFound)
-	wantKind(t, s.Publish(t.Context(), version("j", 3, webjob.ScopeCommon)), webjob.Conflict)
+	wantKind(t, tryPublish(s, version("j", 3, webjob.ScopeCommon)), webjob.Conflict)
 	wantKind(t, s.Withdraw(t.Context(), "j", 9, now), webjob.NotFound)
 	wantKind(t, s.Withdraw(t.Context(), "unknown", 0, now), webjob.NotFound)
 }
@@ -391,15 +395,42 @@ func blobDigests(t *testing.T, s webjob.Store) {
 	wantEqual(t, got, map[webjob.Digest]int64{payload.Digest: 7, part.Digest: 1 << 20})
 }
 
-func trustRoot(t *testing.T, s webjob.Store) {
-	_, err := s.TrustRoot(t.Context())
-	wantKind(t, err, webjob.NotFound)
-	for _, root := range []string{"first", "second"} {
-		must(t, s.SetTrustRoot(t.Context(), []byte(root)))
-		got, err := s.TrustRoot(t.Context())
-		must(t, err)
-		wantEqual(t, string(got), root)
+// repositoryChanges makes changes of the job repository, all of each or nothing.
+func repositoryChanges(t *testing.T, s webjob.Store) {
+	enroll(t, s, "web1")
+	files := func() map[string]string {
+		got := map[string]string{}
+		must(t, s.RepositoryFiles(t.Context(), func(name string, content []byte) error {
+			got[name] = string(content)
+			return nil
+		}))
+		return got
 	}
+	wantEqual(t, files(), map[string]string{})
+	first := webjob.RepositoryChange{
+		Files: map[string][]byte{"a": []byte("1"), "b": []byte("2")}, Publish: []webjob.JobVersion{version("j", 1, webjob.ScopeCommon), version("j", 2, webjob.ScopeCommon)},
+		Listed: map[string][]int64{"j": {1, 2}}, Labels: map[string]webjob.Labels{"web1": {"role": "db"}, "nobody": {"role": "db"}},
+	}
+	must(t, s.ChangeRepository(t.Context(), first, now))
+	wantEqual(t, files(), map[string]string{"a": "1", "b": "2"})
+	c, err := s.Client(t.Context(), "web1")
+	must(t, err)
+	wantEqual(t, c.Labels, webjob.Labels{"role": "db"})
+
+	// A version that is there already undoes the whole change.
+	wantKind(t, s.ChangeRepository(t.Context(), webjob.RepositoryChange{
+		Files: map[string][]byte{"a": []byte("3")}, Labels: map[string]webjob.Labels{"web1": nil}, Publish: []webjob.JobVersion{version("j", 2, webjob.ScopeCommon)},
+	}, now), webjob.Conflict)
+	wantEqual(t, files(), map[string]string{"a": "1", "b": "2"})
+
+	must(t, s.ChangeRepository(t.Context(), webjob.RepositoryChange{Files: map[string][]byte{"a": nil, "b": []byte("4"), "c": nil}, Listed: map[string][]int64{"j": {2}}}, now))
+	wantEqual(t, files(), map[string]string{"b": "4"})
+	v, err := s.JobVersion(t.Context(), "j", 1)
+	must(t, err)
+	wantEqual(t, v.WithdrawnAt, now)
+	v, err = s.JobVersion(t.Context(), "j", 2)
+	must(t, err)
+	wantEqual(t, v.WithdrawnAt.IsZero(), true)
 }
 
 // manyWriters adds every result twice at the same time: each is there once.
@@ -437,7 +468,7 @@ func failingAmongOthers(t *testing.T, s webjob.Store) {
 			_, err := s.AddResult(context.Background(), result(fmt.Sprint("r", i), "web1", "j", webjob.Succeeded, now), nil, webjob.ResultEffects{})
 			errs <- err
 		}()
-		go func() { errs <- s.Publish(context.Background(), version("j", 5, webjob.ScopeCommon)) }()
+		go func() { errs <- tryPublish(s, version("j", 5, webjob.ScopeCommon)) }()
 	}
 	var kinds []webjob.Kind
 	for range 2 * each {

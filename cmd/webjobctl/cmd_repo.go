@@ -1,0 +1,514 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"webjob.dev/webjob"
+	"webjob.dev/webjob/cli"
+	"webjob.dev/webjob/operator"
+	"webjob.dev/webjob/trust"
+	"webjob.dev/webjob/wire"
+)
+
+func repoCommand(open openHome) *cobra.Command {
+	c := &cobra.Command{
+		Use: "repo", Short: "The signed job repository: who signs jobs and orders, and what waits for signatures",
+		Long: `The job repository (The Update Framework) says which versions of which jobs may run, which
+labels clients have, and who may give orders. People sign it with keys that stay on their
+machines; the server only keeps it fresh. Clients pin its root when they enrol, and run
+only what enough of these people signed, whatever the server says.
+
+A change waits as a draft until enough people have signed it. When one signature is
+enough, it takes effect at once.`,
+		Example: `  webjobctl repo init alice                               one person signs
+  webjobctl repo init alice bob carol --threshold 2       two of three sign
+  webjobctl repo sign                                     look at what waits, and sign it`,
+	}
+	c.AddCommand(repoInitCommand(open), repoStatusCommand(open), repoSignCommand(open), repoDropCommand(open), repoPinCommand(open),
+		repoRotateCommand(open), repoDelegateCommand(open), repoRenewCommand(open), repoPolicyCommand(open))
+	return c
+}
+
+// tellDraft says what became of a draft.
+func tellDraft(c *cobra.Command, response wire.DraftResponse) {
+	if !response.Landed {
+		c.PrintErrf("draft %s waits for %d more signature(s); colleagues sign it with: webjobctl repo sign %s\n", response.ID, response.Missing, response.ID)
+	}
+}
+
+func repoInitCommand(open openHome) *cobra.Command {
+	var threshold int
+	c := &cobra.Command{
+		Use: "init KEY...", Short: "Make the job repository, signed by these keys", Args: cobra.MinimumNArgs(1),
+		Long: `Init makes the job repository of a new server. The keys are those of this folder
+(webjobctl key list); colleagues' public keys are added with webjobctl key import. The
+people named sign everything in it, and may give orders.`,
+		RunE: func(c *cobra.Command, args []string) error {
+			s, err := open.session()
+			if err != nil {
+				return err
+			}
+			h, err := open()
+			if err != nil {
+				return err
+			}
+			people, err := h.People(args)
+			if err != nil {
+				return fmt.Errorf("repo init: %w", err)
+			}
+			d, response, err := s.NewRepository(c.Context(), people, threshold)
+			if err != nil {
+				return fmt.Errorf("repo init: %w", err)
+			}
+			tellDraft(c, response)
+			if response.Landed {
+				return showRepository(c, s)
+			}
+			return showDraft(c, s, nil, d)
+		},
+	}
+	c.Flags().IntVar(&threshold, "threshold", 1, "how many of the keys must sign")
+	return c
+}
+
+func showDraft(c *cobra.Command, s *operator.Session, base *trust.Repository, d *trust.Draft) error {
+	lines, err := s.Explain(base, d)
+	if err != nil {
+		return err
+	}
+	for _, line := range lines {
+		if _, err := fmt.Fprintln(c.OutOrStdout(), line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func repoStatusCommand(open openHome) *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "Show roles, keys, expiry, and drafts that wait", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			s, err := open.session()
+			if err != nil {
+				return err
+			}
+			return showRepository(c, s)
+		},
+	}
+}
+
+// repositoryInfo is what repo status prints as JSON.
+type repositoryInfo struct {
+	Root   webjob.Digest      `json:"root,omitempty"`
+	Roles  []trust.RoleStatus `json:"roles,omitempty"`
+	Policy *trust.Policy      `json:"policy,omitempty"`
+	Drafts []draftInfo        `json:"drafts"`
+}
+
+type draftInfo struct {
+	ID      string       `json:"id"`
+	Summary string       `json:"summary"`
+	By      string       `json:"by"`
+	Created time.Time    `json:"created"`
+	Needs   []trust.Need `json:"needs"`
+}
+
+func showRepository(c *cobra.Command, s *operator.Session) error {
+	r, err := s.RepositoryAsSeen(c.Context())
+	if err != nil {
+		return fmt.Errorf("repo status: %w", err)
+	}
+	info := repositoryInfo{Drafts: []draftInfo{}}
+	var fields []cli.Field
+	if r.View != nil {
+		info.Root = r.View.Digest()
+		if info.Roles, err = r.View.Status(); err != nil {
+			return fmt.Errorf("repo status: %w", err)
+		}
+		if info.Policy, err = r.View.Policy(); err != nil {
+			return fmt.Errorf("repo status: %w", err)
+		}
+		fields = append(fields, cli.Field{Name: "Root:", Value: string(info.Root)})
+		fields = append(fields, roleFields(info, s.Names(info.Policy))...)
+	}
+	for _, d := range r.Drafts {
+		needs, err := d.Needs(r.View)
+		if err != nil {
+			return fmt.Errorf("repo status: draft %s: %w", d.ID, err)
+		}
+		missing := 0
+		for _, need := range needs {
+			missing = max(missing, need.Missing())
+		}
+		info.Drafts = append(info.Drafts, draftInfo{ID: d.ID, Summary: d.Summary, By: d.By, Created: d.Created, Needs: needs})
+		fields = append(fields, cli.Field{Name: "Draft " + d.ID + ":", Value: fmt.Sprintf("%s, by %s; waits for %d more signature(s)", d.Summary, d.By, missing)})
+	}
+	return cli.Show(c, info, fields)
+}
+
+func roleFields(info repositoryInfo, names func(string) string) []cli.Field {
+	var fields []cli.Field
+	for _, role := range info.Roles {
+		var people []string
+		for _, id := range role.Keys {
+			people = append(people, names(id))
+		}
+		slices.Sort(people)
+		signers := fmt.Sprintf("%d of %s", role.Threshold, strings.Join(people, ", "))
+		if role.Role == trust.RoleTimestamp || role.Role == trust.RoleSnapshot {
+			signers = "the server"
+		}
+		value := fmt.Sprintf("version %d until %s, signed by %s", role.Version, cli.Time(role.Expires), signers)
+		if len(role.Paths) > 0 {
+			value += fmt.Sprintf(", for %s (%d)", strings.Join(role.Paths, ", "), role.Targets)
+		}
+		if soon := time.Now().Add(30 * 24 * time.Hour); role.Expires.Before(soon) && signers != "the server" {
+			value += "; renew it: webjobctl repo renew"
+		}
+		fields = append(fields, cli.Field{Name: "Role " + role.Role + ":", Value: value})
+	}
+	for _, person := range info.Policy.People {
+		fields = append(fields, cli.Field{Name: "Key " + person.Name + ":", Value: person.Key().Fingerprint()})
+	}
+	for i, rule := range info.Policy.Orders {
+		fields = append(fields, cli.Field{Name: fmt.Sprintf("Orders %d:", i+1), Value: fmt.Sprintf("%s on %s: %d of %s", strings.Join(rule.Jobs, ", "), rule.On, rule.Threshold, strings.Join(rule.Keys, ", "))})
+	}
+	return fields
+}
+
+func repoSignCommand(open openHome) *cobra.Command {
+	var yes bool
+	var names []string
+	c := &cobra.Command{
+		Use: "sign [DRAFT...]", Short: "Look at drafts and sign them", Args: cobra.ArbitraryArgs,
+		Long: `Sign shows what each draft changes, asks, and adds the signatures of this folder's keys.
+Without names it takes all that wait.`,
+		RunE: func(c *cobra.Command, args []string) error {
+			s, err := open.session()
+			if err != nil {
+				return err
+			}
+			h, err := open()
+			if err != nil {
+				return err
+			}
+			r, err := s.RepositoryAsSeen(c.Context())
+			if err != nil {
+				return fmt.Errorf("repo sign: %w", err)
+			}
+			keys, err := signers(h, names)
+			if err != nil {
+				return fmt.Errorf("repo sign: %w", err)
+			}
+			drafts, err := chooseDrafts(r.Drafts, args)
+			if err != nil {
+				return fmt.Errorf("repo sign: %w", err)
+			}
+			for _, d := range drafts {
+				if err := signDraft(c, s, r.View, d, keys, yes); err != nil {
+					return fmt.Errorf("repo sign: draft %s: %w", d.ID, err)
+				}
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	addKeyFlag(c, &names)
+	return c
+}
+
+func chooseDrafts(drafts []*trust.Draft, ids []string) ([]*trust.Draft, error) {
+	if len(ids) == 0 {
+		if len(drafts) == 0 {
+			return nil, webjob.Errorf(webjob.NotFound, "nothing waits for signatures")
+		}
+		return drafts, nil
+	}
+	var chosen []*trust.Draft
+	for _, id := range ids {
+		i := slices.IndexFunc(drafts, func(d *trust.Draft) bool { return d.ID == id })
+		if i < 0 {
+			return nil, webjob.Errorf(webjob.NotFound, "there is no draft %.40q; webjobctl repo status shows what waits", id)
+		}
+		chosen = append(chosen, drafts[i])
+	}
+	return chosen, nil
+}
+
+func signDraft(c *cobra.Command, s *operator.Session, base *trust.Repository, d *trust.Draft, keys []*trust.PrivateKey, yes bool) error {
+	if _, err := fmt.Fprintf(c.OutOrStdout(), "Draft %s: %s, by %s\n", d.ID, d.Summary, d.By); err != nil {
+		return err
+	}
+	if err := showDraft(c, s, base, d); err != nil {
+		return err
+	}
+	if err := s.CanSign(base, d, keys); err != nil {
+		return err
+	}
+	if !yes && !confirm(c, "Sign this?") {
+		return webjob.Errorf(webjob.Refused, "not signed")
+	}
+	response, err := s.Hand(c.Context(), base, d, keys)
+	if err != nil {
+		return err
+	}
+	if response.Landed {
+		_, err = fmt.Fprintf(c.OutOrStdout(), "Signed, and in effect: %s\n", d.Summary)
+		return err
+	}
+	tellDraft(c, response)
+	return nil
+}
+
+// confirm asks on the terminal; anything but yes is no.
+func confirm(c *cobra.Command, question string) bool {
+	c.PrintErrf("%s [y/N] ", question)
+	answer, _ := bufio.NewReader(c.InOrStdin()).ReadString('\n') // the end of input is no
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	return answer == "y" || answer == "yes"
+}
+
+func repoDropCommand(open openHome) *cobra.Command {
+	return &cobra.Command{
+		Use: "drop DRAFT", Short: "Forget a draft that waits", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			s, err := open.session()
+			if err != nil {
+				return err
+			}
+			if err := s.Call(c.Context(), http.MethodDelete, wire.DraftPath(args[0]), nil, nil, nil); err != nil {
+				return fmt.Errorf("repo drop: %w", err)
+			}
+			return cli.Show(c, map[string]string{"dropped": args[0]}, []cli.Field{{Name: "Dropped:", Value: args[0]}})
+		},
+	}
+}
+
+func repoPinCommand(open openHome) *cobra.Command {
+	return &cobra.Command{
+		Use: "pin DIGEST", Short: "Trust the server's job repository, if it has the root that a colleague told", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			want, err := webjob.ParseDigest(args[0])
+			if err != nil {
+				return fmt.Errorf("repo pin: %w", err)
+			}
+			s, err := open.session()
+			if err != nil {
+				return err
+			}
+			if _, err := s.Pin(c.Context(), want); err != nil {
+				return fmt.Errorf("repo pin: %w", err)
+			}
+			return showRepository(c, s)
+		},
+	}
+}
+
+// proposal makes a draft of what the repository is now; nil says that there is nothing
+// to change.
+type proposal func(ctx context.Context, s *operator.Session, h *operator.Home, r *operator.Repository) (*trust.Draft, error)
+
+// propose makes a draft, shows it, signs it with the keys and hands it in.
+func propose(c *cobra.Command, open openHome, what string, names []string, make proposal) error {
+	s, err := open.session()
+	if err != nil {
+		return err
+	}
+	h, err := open()
+	if err != nil {
+		return err
+	}
+	r, err := s.RepositoryAsSeen(c.Context())
+	if err == nil && r.View == nil {
+		_, err = h.PinnedRepository()
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	d, err := make(c.Context(), s, h, r)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	if d == nil {
+		c.PrintErrf("%s: nothing is to be done\n", what)
+		return nil
+	}
+	keys, err := signers(h, names)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	if err := showDraft(c, s, r.View, d); err != nil {
+		return err
+	}
+	response, err := s.Hand(c.Context(), r.View, d, keys)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	tellDraft(c, response)
+	return nil
+}
+
+// signers returns the named private keys, or all that are here.
+func signers(h *operator.Home, names []string) ([]*trust.PrivateKey, error) {
+	if len(names) == 0 {
+		return h.OwnKeys()
+	}
+	return h.SigningKeys(names)
+}
+
+func addKeyFlag(c *cobra.Command, names *[]string) {
+	c.Flags().StringArrayVar(names, "key", nil, "key that signs; may be repeated (default: the keys here that may)")
+}
+
+func repoRotateCommand(open openHome) *cobra.Command {
+	var names, signWith []string
+	var threshold int
+	c := &cobra.Command{
+		Use: "rotate KEY...", Short: "Give the job repository to these people from now on", Args: cobra.MinimumNArgs(1),
+		Long: `Rotate replaces the people who sign: to add a colleague, to take out a key that was lost or
+stolen, to change how many must sign. Enough of the people before and enough of the new
+ones must sign. Clients follow by themselves. Rules of the policy keep those of their
+people who stay; a rule that would lose too many is to be changed first.`,
+		Example: `  webjobctl repo rotate alice carol dave --threshold 2     bob's key was lost`,
+		RunE: func(c *cobra.Command, args []string) error {
+			names = args
+			return propose(c, open, "repo rotate", signWith, func(_ context.Context, _ *operator.Session, h *operator.Home, r *operator.Repository) (*trust.Draft, error) {
+				people, err := h.People(names)
+				if err != nil {
+					return nil, err
+				}
+				before, err := r.View.Policy()
+				if err != nil {
+					return nil, err
+				}
+				policy, err := before.WithPeople(people, threshold)
+				if err != nil {
+					return nil, err
+				}
+				return r.View.ProposeSigners(people, threshold, r.Online, policy, time.Now())
+			})
+		},
+	}
+	c.Flags().IntVar(&threshold, "threshold", 1, "how many of the keys must sign")
+	addKeyFlag(c, &signWith)
+	return c
+}
+
+func repoDelegateCommand(open openHome) *cobra.Command {
+	var keys, jobs, signWith []string
+	threshold := 1
+	c := &cobra.Command{
+		Use: "delegate TEAM", Short: "Let a team sign the jobs of its own names, and nobody else", Args: cobra.ExactArgs(1),
+		Example: `  webjobctl repo delegate web --jobs 'web-*' --by dora --by emil --threshold 2`,
+		RunE: func(c *cobra.Command, args []string) error {
+			return propose(c, open, "repo delegate", signWith, func(_ context.Context, _ *operator.Session, h *operator.Home, r *operator.Repository) (*trust.Draft, error) {
+				people, err := h.People(keys)
+				if err != nil {
+					return nil, err
+				}
+				var public []*trust.PublicKey
+				for _, person := range people {
+					public = append(public, person.Key())
+				}
+				if len(jobs) == 0 {
+					return nil, cli.Usagef("no --jobs; say which names are the team's, such as --jobs 'web-*'")
+				}
+				return r.View.ProposeTeam(args[0], jobs, public, threshold, time.Now())
+			})
+		},
+	}
+	c.Flags().StringArrayVar(&jobs, "jobs", nil, "glob of job names; may be repeated")
+	c.Flags().StringArrayVar(&keys, "by", nil, "key of the team; may be repeated")
+	c.Flags().IntVar(&threshold, "threshold", 1, "how many of the team must sign")
+	addKeyFlag(c, &signWith)
+	return c
+}
+
+func repoRenewCommand(open openHome) *cobra.Command {
+	var within time.Duration
+	var signWith []string
+	c := &cobra.Command{
+		Use: "renew", Short: "Sign anew what expires soon", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return propose(c, open, "repo renew", signWith, func(_ context.Context, _ *operator.Session, _ *operator.Home, r *operator.Repository) (*trust.Draft, error) {
+				now := time.Now()
+				return r.View.ProposeRenewal(now.Add(within), now)
+			})
+		},
+	}
+	c.Flags().DurationVar(&within, "within", 60*24*time.Hour, "what counts as soon")
+	addKeyFlag(c, &signWith)
+	return c
+}
+
+func repoPolicyCommand(open openHome) *cobra.Command {
+	c := &cobra.Command{Use: "policy", Short: "Who may order what"}
+	var signWith []string
+	set := &cobra.Command{
+		Use: "set FILE", Short: "Propose the policy of a JSON file", Args: cobra.ExactArgs(1),
+		Long: `Set proposes a policy. Start from what webjobctl repo policy show prints. The first rule
+whose jobs and clients fit decides; put strict rules first. A threshold of 0 accepts orders
+that nobody signed: only for laboratories.`,
+		Example: `  webjobctl repo policy show >policy.json
+  webjobctl repo policy set policy.json`,
+		RunE: func(c *cobra.Command, args []string) error {
+			return propose(c, open, "repo policy set", signWith, func(_ context.Context, _ *operator.Session, _ *operator.Home, r *operator.Repository) (*trust.Draft, error) {
+				text, err := os.ReadFile(args[0])
+				if err != nil {
+					return nil, webjob.Errorf(webjob.Invalid, "%w", err)
+				}
+				var policy trust.Policy
+				decoder := json.NewDecoder(strings.NewReader(string(text)))
+				decoder.DisallowUnknownFields()
+				if err := decoder.Decode(&policy); err != nil {
+					return nil, webjob.Errorf(webjob.Invalid, "%s: %w", args[0], err)
+				}
+				slices.SortFunc(policy.People, func(a, b trust.NamedKey) int { return strings.Compare(a.Name, b.Name) })
+				if err := policy.Check(); err != nil {
+					return nil, webjob.Errorf(webjob.Invalid, "%s: %w", args[0], err)
+				}
+				content, err := policy.Encode()
+				if err != nil {
+					return nil, err
+				}
+				return r.View.Propose("policy", map[string][]byte{trust.PolicyPath: content}, time.Now())
+			})
+		},
+	}
+	addKeyFlag(set, &signWith)
+	show := &cobra.Command{
+		Use: "show", Short: "Print the policy as JSON", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			s, err := open.session()
+			if err != nil {
+				return err
+			}
+			r, err := s.RepositoryAsSeen(c.Context())
+			if err != nil {
+				return fmt.Errorf("repo policy show: %w", err)
+			}
+			if r.View == nil {
+				return fmt.Errorf("repo policy show: %w", webjob.Errorf(webjob.NotFound, "this server has no job repository yet"))
+			}
+			policy, err := r.View.Policy()
+			if err != nil {
+				return fmt.Errorf("repo policy show: %w", err)
+			}
+			encoder := json.NewEncoder(c.OutOrStdout())
+			encoder.SetIndent("", "  ")
+			return encoder.Encode(policy)
+		},
+	}
+	c.AddCommand(show, set)
+	return c
+}

@@ -1,0 +1,94 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"webjob.dev/webjob"
+)
+
+// RepositoryFiles implements [webjob.Repository].
+func (s *Store) RepositoryFiles(ctx context.Context, visit func(string, []byte) error) error {
+	rows, err := s.read.QueryContext(ctx, `SELECT name, content FROM repository_files ORDER BY name`)
+	if err != nil {
+		return backendError(err)
+	}
+	defer func() { _ = rows.Close() }() // only read
+	for rows.Next() {
+		var name string
+		var content []byte
+		if err := rows.Scan(&name, &content); err != nil {
+			return backendError(err)
+		}
+		if err := visit(name, content); err != nil {
+			return err
+		}
+	}
+	return backendError(rows.Err())
+}
+
+// ChangeRepository implements [webjob.Repository].
+func (s *Store) ChangeRepository(ctx context.Context, change webjob.RepositoryChange, at time.Time) error {
+	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
+		for name, content := range change.Files {
+			query, args := `INSERT INTO repository_files (name, content) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET content = excluded.content`, []any{name, content}
+			if len(content) == 0 {
+				query, args = `DELETE FROM repository_files WHERE name = ?1`, args[:1]
+			}
+			if _, err := c.ExecContext(ctx, query, args...); err != nil {
+				return err
+			}
+		}
+		for _, v := range change.Publish {
+			if err := publish(ctx, c, v); err != nil {
+				return err
+			}
+		}
+		for job, listed := range change.Listed {
+			if err := withdrawOthers(ctx, c, job, listed, at); err != nil {
+				return err
+			}
+		}
+		for client, labels := range change.Labels {
+			encoded, err := json.Marshal(labels)
+			if err != nil {
+				return err
+			}
+			if _, err := c.ExecContext(ctx, `UPDATE clients SET labels = ? WHERE id = ?`, string(encoded), client); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// withdrawOthers marks the versions of a job that are not listed.
+func withdrawOthers(ctx context.Context, c *sql.Conn, job string, listed []int64, at time.Time) error {
+	rows, err := c.QueryContext(ctx, `SELECT version FROM jobs WHERE name = ? AND withdrawn_at IS NULL`, job)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }() // only read
+	var over []int64
+	for rows.Next() {
+		var version int64
+		if err := rows.Scan(&version); err != nil {
+			return err
+		}
+		if !slices.Contains(listed, version) {
+			over = append(over, version)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	for _, version := range over {
+		if _, err := c.ExecContext(ctx, `UPDATE jobs SET withdrawn_at = ? WHERE name = ? AND version = ?`, micros(at), job, version); err != nil {
+			return err
+		}
+	}
+	return nil
+}
