@@ -19,6 +19,7 @@ const (
 	MaxArguments     = 256      // arguments of a run, and patterns of a manifest
 	MaxArgumentBytes = 8 << 10  // one argument or pattern
 	MaxCommandBytes  = 96 << 10 // all arguments of a run together
+	MaxSignature     = 16 << 10 // detached signature of a payload
 	MaxVersion       = 1 << 53  // the largest integer that every JSON reader keeps exact
 )
 
@@ -44,6 +45,9 @@ type Payload struct {
 	Platform Platform `json:"platform"`
 	Digest   Digest   `json:"digest"`
 	Size     int64    `json:"size"` // bytes
+	// Signature is a detached signature in a form of the publisher's choice, such as
+	// GnuPG's, for hooks on endpoints. WebJob itself does not look at it.
+	Signature []byte `json:"signature,omitempty"`
 }
 
 // Leftovers says what happens to processes that outlive the job's own process.
@@ -152,6 +156,9 @@ func (m *Manifest) checkPayloads() error {
 		seen[p.Platform] = true
 		if _, err := ParseDigest(string(p.Digest)); err != nil {
 			return err
+		}
+		if len(p.Signature) > MaxSignature {
+			return Errorf(Invalid, "the detached signature for %s has %d bytes; at most %d", p.Platform, len(p.Signature), MaxSignature)
 		}
 		if p.Size < 1 || p.Size > MaxPayloadBytes {
 			return Errorf(Invalid, "payload for %s has %d bytes; it must have 1 to %d", p.Platform, p.Size, int64(MaxPayloadBytes))

@@ -140,11 +140,7 @@ func (w *world) publish(ctx context.Context, name, script string) error {
 	if err != nil {
 		return err
 	}
-	keys, err := w.home.SigningKeys(nil)
-	if err != nil {
-		return err
-	}
-	_, err = w.session.Publish(ctx, operator.Publication{Description: d, Scope: webjob.ScopeCommon, Keys: keys})
+	_, err = w.session.Publish(ctx, operator.Publication{Description: d, Scope: webjob.ScopeCommon})
 	return err
 }
 

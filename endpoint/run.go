@@ -130,7 +130,8 @@ type run struct {
 	client   *wire.Client
 	request  Request
 	record   *webjob.Record
-	data     []byte // JSON that hooks hand to the job; nil for none
+	data     []byte      // JSON that hooks hand to the job; nil for none
+	file     *signedFile // that the payload comes from; nil when a server gives it
 	refused  error
 }
 
@@ -169,6 +170,12 @@ func (r *run) getAndRun(ctx context.Context) (*spool.Entry, error) {
 			return nil, err
 		}
 	}
+	return r.runOffer(ctx, getCtx, start, offer)
+}
+
+// runOffer runs what an offer holds and returns the sealed entry of the run. Getting
+// the payload ends with getCtx.
+func (r *run) runOffer(ctx, getCtx context.Context, start time.Time, offer *fetch.Offer) (*spool.Entry, error) {
 	payload, err := r.accept(offer)
 	if err == nil {
 		err = r.begin(getCtx, offer)
@@ -225,6 +232,11 @@ func (r *run) placeAndRun(ctx, getCtx context.Context, start time.Time, offer *f
 	r.record.Times.Get.DurationMS = milliseconds(start)
 	if fetched && webjob.KindOf(err) == webjob.Refused { // changed between the network and its place
 		err = &fetch.VerificationError{Err: err}
+	}
+	if err == nil {
+		if err = r.inspect(ctx, placed, payload, offer.SignedManifest); err != nil {
+			err = errors.Join(err, placed.Close())
+		}
 	}
 	if err != nil {
 		return r.note(err)

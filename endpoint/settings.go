@@ -16,6 +16,15 @@ type Settings struct {
 	PutLimit config.Duration `toml:"put_limit"` // of the PUT stage
 	Limits   Ceilings        `toml:"limits"`
 	Agent    AgentSettings   `toml:"agent"`
+	File     FileSettings    `toml:"file"`
+	GetHook  GetHook         `toml:"get_hook"`
+}
+
+// FileSettings is whose signatures count for webjob run --file. Without certificates it
+// is the people who sign the pinned job repository, with their threshold.
+type FileSettings struct {
+	Certificates string `toml:"certificates"` // PEM file or directory; relative to the state folder
+	Threshold    int64  `toml:"threshold"`
 }
 
 // AgentSettings is how webjob agent behaves.
@@ -44,7 +53,7 @@ type Ceilings struct {
 func DefaultSettings() *Settings {
 	return &Settings{GetLimit: config.Duration(5 * time.Minute), PutLimit: config.Duration(5 * time.Minute), Agent: AgentSettings{
 		MaxRuns: 4, Wait: config.Duration(time.Minute), Drain: config.Duration(time.Minute), Memory: 64 << 20, CPUs: 1,
-	}}
+	}, File: FileSettings{Threshold: 1}, GetHook: GetHook{Timeout: config.Duration(30 * time.Second)}}
 }
 
 // Settings reads webjob.toml; a missing file means the defaults.
@@ -76,6 +85,8 @@ func (s *Settings) Check() error {
 		s.Agent.Drain.Within("agent.drain", 0, time.Hour),
 		s.Agent.Memory.Within("agent.memory", 8<<20, 1<<40),
 		within("agent.max_runs", s.Agent.MaxRuns, 1, 500),
+		within("file.threshold", s.File.Threshold, 1, 64),
+		s.GetHook.check(),
 		within("agent.cpus", s.Agent.CPUs, 1, 1024),
 		within("agent.nice", s.Agent.Nice, 0, 19),
 		within("limits.processes", s.Limits.Processes, 0, 1_000_000),

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+	"time"
 
 	"webjob.dev/webjob"
 )
@@ -16,8 +17,7 @@ import (
 // prepare puts the command into a process group of its own, which ends as a whole,
 // and makes it run as the user.
 func prepare(c *exec.Cmd, name, dir string) error {
-	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
+	KillAsGroup(c)
 	if name == "" {
 		return nil
 	}
@@ -32,6 +32,13 @@ func prepare(c *exec.Cmd, name, dir string) error {
 	}
 	c.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 	return os.Chown(dir, int(uid), int(gid))
+}
+
+// KillAsGroup makes the command end as a whole, with all that it started.
+func KillAsGroup(c *exec.Cmd) {
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
+	c.WaitDelay = time.Second // for one that left the group and holds the output open
 }
 
 // checkNotWritable refuses a file that anyone but its owner can write, or replace in

@@ -2,6 +2,7 @@ package hook
 
 import (
 	"os/exec"
+	"time"
 
 	"webjob.dev/webjob"
 )
@@ -12,5 +13,8 @@ func prepare(_ *exec.Cmd, name, _ string) error {
 	}
 	return nil
 }
+
+// KillAsGroup ends the command itself; what it started is not followed on Windows.
+func KillAsGroup(c *exec.Cmd) { c.WaitDelay = time.Second }
 
 func checkNotWritable(string) error { return nil }

@@ -111,7 +111,7 @@ func (s *Settings) check(kinds []webjob.EventKind, asks bool) error {
 	if s.URL != "" {
 		return s.checkURL()
 	}
-	return checkProgram(s.Command[0])
+	return CheckProgram(s.Command[0])
 }
 
 func (s *Settings) complete() {
@@ -155,9 +155,9 @@ func isLoopback(host string) bool {
 	return slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, host)
 }
 
-// checkProgram refuses a program that someone else could replace: what it answers
+// CheckProgram refuses a program that someone else could replace: what it answers
 // decides what runs.
-func checkProgram(program string) error {
+func CheckProgram(program string) error {
 	if !filepath.IsAbs(program) {
 		return webjob.Errorf(webjob.Invalid, "command %.80q is not a whole path; write such as /usr/local/lib/webjob/hook", program)
 	}

@@ -53,6 +53,8 @@ type DescriptionLimits struct {
 type DescriptionPayload struct {
 	Platform webjob.Platform `toml:"platform"`
 	File     string          `toml:"file"`
+	// Signature is a file with a detached signature of the payload, for hooks on endpoints.
+	Signature string `toml:"signature"`
 }
 
 func newDescription(dir string) *Description {
@@ -113,6 +115,9 @@ func (d *Description) Check() error {
 		}
 		if !filepath.IsLocal(p.File) {
 			return config.Keyf("payload.file", "%.80q is not a file below the job's folder", p.File)
+		}
+		if p.Signature != "" && !filepath.IsLocal(p.Signature) {
+			return config.Keyf("payload.signature", "%.80q is not a file below the job's folder", p.Signature)
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package operator
 
 import (
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"io/fs"
 	"os"
@@ -24,7 +25,13 @@ const (
 )
 
 // Home is an operator's folder.
-type Home struct{ dir string }
+type Home struct {
+	dir string
+	ask Passphrases
+}
+
+// AskWith lets the folder ask for passphrases.
+func (h *Home) AskWith(ask Passphrases) { h.ask = ask }
 
 // DefaultDir returns the folder that is used when none is named.
 func DefaultDir() string {
@@ -55,10 +62,25 @@ func (h *Home) path(elements ...string) string {
 
 // Key is one signing key of the folder.
 type Key struct {
-	Name    string        `json:"name"`
-	Type    trust.KeyType `json:"type"`
-	ID      string        `json:"id"`
-	Private bool          `json:"private"` // the private key is here too
+	Name        string        `json:"name"`
+	Type        trust.KeyType `json:"type"`
+	ID          string        `json:"id"`
+	Fingerprint string        `json:"fingerprint"`
+	Private     bool          `json:"private"`         // it can sign
+	Where       string        `json:"where,omitempty"` // file, encrypted file, or SSH agent
+}
+
+func (h *Home) describeKey(name string, public *trust.PublicKey) Key {
+	k := Key{Name: name, Type: public.Type(), ID: public.ID(), Fingerprint: public.Fingerprint()}
+	if text, err := os.ReadFile(h.path(keysFolder, name+privateEnd)); err == nil {
+		k.Private, k.Where = true, "file"
+		if block, _ := pem.Decode(text); block != nil && block.Type == encryptedType {
+			k.Where = "encrypted file"
+		}
+	} else if _, err := os.Stat(h.path(keysFolder, name+agentEnd)); err == nil {
+		k.Private, k.Where = true, "SSH agent"
+	}
+	return k
 }
 
 // NewKey makes a signing key. A name that is taken is never overwritten.
@@ -70,7 +92,16 @@ func (h *Home) NewKey(name string, t trust.KeyType) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	private, err := key.PrivatePEM()
+	if err := h.checkFree(name); err != nil {
+		return Key{}, err
+	}
+	var passphrase []byte
+	if h.ask != nil {
+		if passphrase, err = h.ask("passphrase of key "+name, true); err != nil {
+			return Key{}, err
+		}
+	}
+	private, err := encodePrivate(key, passphrase)
 	if err != nil {
 		return Key{}, err
 	}
@@ -80,7 +111,17 @@ func (h *Home) NewKey(name string, t trust.KeyType) (Key, error) {
 	if err := h.addFile(filepath.Join(keysFolder, name+publicEnd), key.PEM()); err != nil {
 		return Key{}, webjob.Errorf(webjob.KindOf(err), "key %s: %w", name, err)
 	}
-	return Key{Name: name, Type: key.Type(), ID: key.ID(), Private: true}, nil
+	return h.describeKey(name, key.PublicKey), nil
+}
+
+// checkFree reports a name that is taken, before anybody types a passphrase.
+func (h *Home) checkFree(name string) error {
+	for _, end := range []string{privateEnd, publicEnd, agentEnd} {
+		if _, err := os.Stat(h.path(keysFolder, name+end)); err == nil {
+			return webjob.Errorf(webjob.Conflict, "key %s: %s is there already; choose another name", name, h.path(keysFolder, name+end))
+		}
+	}
+	return nil
 }
 
 // addFile writes a new private file durably.
@@ -104,14 +145,14 @@ func (h *Home) ImportKey(name string, text []byte) (Key, error) {
 	if err := trust.CheckKeyName(name); err != nil {
 		return Key{}, err
 	}
-	key, err := trust.ParsePublicPEM(text)
+	key, err := parsePublic(text)
 	if err != nil {
 		return Key{}, err
 	}
 	if err := h.addFile(filepath.Join(keysFolder, name+publicEnd), key.PEM()); err != nil {
 		return Key{}, webjob.Errorf(webjob.KindOf(err), "key %s: %w", name, err)
 	}
-	return Key{Name: name, Type: key.Type(), ID: key.ID()}, nil
+	return h.describeKey(name, key), nil
 }
 
 // Keys lists the signing keys by name.
@@ -130,8 +171,7 @@ func (h *Home) Keys() ([]Key, error) {
 		if err != nil {
 			return nil, err
 		}
-		_, statErr := os.Stat(h.path(keysFolder, name+privateEnd))
-		keys = append(keys, Key{Name: name, Type: public.Type(), ID: public.ID(), Private: statErr == nil})
+		keys = append(keys, h.describeKey(name, public))
 	}
 	return keys, nil
 }
@@ -151,13 +191,19 @@ func (h *Home) PublicKey(name string) (*trust.PublicKey, error) {
 
 // PrivateKey reads a private key by name.
 func (h *Home) PrivateKey(name string) (*trust.PrivateKey, error) {
+	if err := trust.CheckKeyName(name); err != nil {
+		return nil, err
+	}
+	if key, err := h.fromAgent(name); key != nil || err != nil {
+		return key, err
+	}
 	text, err := h.readKey(name, privateEnd)
 	if err != nil {
 		return nil, err
 	}
-	key, err := trust.ParsePrivateKey(text)
+	key, err := DecodePrivate(text, "passphrase of key "+name, h.ask)
 	if err != nil {
-		return nil, webjob.Errorf(webjob.Invalid, "key %s: %w", name, err)
+		return nil, webjob.Errorf(webjob.KindOf(err), "key %s: %w", name, err)
 	}
 	return key, nil
 }

@@ -20,8 +20,8 @@ import (
 type Publication struct {
 	Description *Description
 	Scope       webjob.Scope
-	Version     int64 // 0 takes the next one
-	Keys        []*trust.PrivateKey
+	Version     int64    // 0 takes the next one
+	Keys        []string // names of keys; none are those of the folder that may sign
 }
 
 // Published is a version that was signed; the draft says whether others must sign, too.
@@ -63,6 +63,11 @@ func (s *Session) Publish(ctx context.Context, p Publication) (Published, error)
 		if err != nil {
 			return published, err
 		}
+		if payload.Signature != "" {
+			if described.Signature, err = os.ReadFile(filepath.Join(d.dir, payload.Signature)); err != nil {
+				return published, webjob.Errorf(webjob.Invalid, "signature for %s: %w", payload.Platform, err)
+			}
+		}
 		files[described.Digest] = file
 		m.Payloads = append(m.Payloads, described)
 	}
@@ -99,7 +104,7 @@ func indexOf(r *trust.Repository, job string) (*trust.JobIndex, error) {
 
 // ProposeIndex signs and hands in a new index of a job, with the manifests of versions
 // that are new.
-func (s *Session) ProposeIndex(ctx context.Context, r *trust.Repository, index *trust.JobIndex, summary string, keys []*trust.PrivateKey, manifests ...[]byte) (wire.DraftResponse, error) {
+func (s *Session) ProposeIndex(ctx context.Context, r *trust.Repository, index *trust.JobIndex, summary string, keys []string, manifests ...[]byte) (wire.DraftResponse, error) {
 	content, err := index.Encode()
 	if err != nil {
 		return wire.DraftResponse{}, err
@@ -114,7 +119,7 @@ func (s *Session) ProposeIndex(ctx context.Context, r *trust.Repository, index *
 
 // Withdraw takes a version, or all when it is 0, out of the signed index. The server
 // gives it out no more from now on, also while the index waits for signatures.
-func (s *Session) Withdraw(ctx context.Context, job string, version int64, keys []*trust.PrivateKey) (wire.DraftResponse, error) {
+func (s *Session) Withdraw(ctx context.Context, job string, version int64, keys []string) (wire.DraftResponse, error) {
 	r, err := s.trusted(ctx)
 	if err != nil {
 		return wire.DraftResponse{}, err
@@ -140,7 +145,7 @@ func (s *Session) Withdraw(ctx context.Context, job string, version int64, keys 
 }
 
 // SetLabels signs and hands in the labels of a client.
-func (s *Session) SetLabels(ctx context.Context, client string, labels webjob.Labels, keys []*trust.PrivateKey) (wire.DraftResponse, error) {
+func (s *Session) SetLabels(ctx context.Context, client string, labels webjob.Labels, keys []string) (wire.DraftResponse, error) {
 	r, err := s.trusted(ctx)
 	if err != nil {
 		return wire.DraftResponse{}, err

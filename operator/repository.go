@@ -175,42 +175,25 @@ func (s *Session) NewRepository(ctx context.Context, people []trust.NamedKey, th
 	if err != nil {
 		return nil, wire.DraftResponse{}, err
 	}
-	keys, err := s.home.OwnKeys()
-	if err != nil {
-		return nil, wire.DraftResponse{}, err
-	}
-	response, err := s.Hand(ctx, nil, d, keys)
+	response, err := s.Hand(ctx, nil, d, nil)
 	return d, response, err
 }
 
-// OwnKeys returns every private key of this folder.
-func (h *Home) OwnKeys() ([]*trust.PrivateKey, error) {
-	list, err := h.Keys()
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, key := range list {
-		if key.Private {
-			names = append(names, key.Name)
-		}
-	}
-	if len(names) == 0 {
-		return nil, webjob.Errorf(webjob.NotFound, "there is no private key here; make one with webjobctl key new NAME")
-	}
-	return h.SigningKeys(names)
-}
-
-// Hand signs a draft with the keys and hands it in: a new one, or one that waits. What
+// Hand signs a draft and hands it in: a new one, or one that waits. It signs with the
+// keys of these names or, without names, with those of this folder that may. What
 // landed is verified, and pinned when nothing was.
-func (s *Session) Hand(ctx context.Context, base *trust.Repository, d *trust.Draft, keys []*trust.PrivateKey) (wire.DraftResponse, error) {
+func (s *Session) Hand(ctx context.Context, base *trust.Repository, d *trust.Draft, names []string) (wire.DraftResponse, error) {
 	var response wire.DraftResponse
-	added, err := d.Sign(base, keys...)
+	chosen, err := s.Signers(base, d, names)
 	if err != nil {
 		return response, err
 	}
-	if added == 0 {
-		return response, s.nothingToSign(base, d)
+	keys, err := s.home.SigningKeys(chosen)
+	if err != nil {
+		return response, err
+	}
+	if _, err := d.Sign(base, keys...); err != nil {
+		return response, err
 	}
 	encoded, err := json.Marshal(d)
 	if err != nil {
@@ -242,20 +225,33 @@ func (s *Session) Hand(ctx context.Context, base *trust.Repository, d *trust.Dra
 	return response, err
 }
 
-// CanSign reports whether a signature of one of the keys is still to come.
-func (s *Session) CanSign(base *trust.Repository, d *trust.Draft, keys []*trust.PrivateKey) error {
+// Signers returns the names of the keys of this folder, of these names if there are
+// any, whose signatures are still to come. Refused says that there are none.
+func (s *Session) Signers(base *trust.Repository, d *trust.Draft, names []string) ([]string, error) {
 	needs, err := d.Needs(base)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, need := range needs {
-		for _, key := range keys {
-			if slices.Contains(need.Keys, key.ID()) && !slices.Contains(need.Have, key.ID()) {
-				return nil
-			}
+	keys, err := s.home.Keys()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(keys, func(k Key) bool { return k.Name == name && k.Private }) {
+			return nil, webjob.Errorf(webjob.NotFound, "there is no private key %s here; webjobctl key list shows what is", name)
 		}
 	}
-	return s.nothingToSign(base, d)
+	var chosen []string
+	for _, key := range keys {
+		wanted := slices.ContainsFunc(needs, func(n trust.Need) bool { return slices.Contains(n.Keys, key.ID) && !slices.Contains(n.Have, key.ID) })
+		if wanted && key.Private && (len(names) == 0 || slices.Contains(names, key.Name)) {
+			chosen = append(chosen, key.Name)
+		}
+	}
+	if len(chosen) == 0 {
+		return nil, s.nothingToSign(base, d)
+	}
+	return chosen, nil
 }
 
 // nothingToSign says why none of the keys helps.

@@ -9,6 +9,8 @@ package_of() {
     gcc) echo gcc libc6-dev ;;
     pgrep) echo procps ;;
     unshare) echo util-linux ;;
+    gpg) echo gnupg ;;
+    ssh-agent) echo openssh-client ;;
     logger) echo bsdutils ;;
     apache2) echo apache2 apache2-utils ;;
     *) echo "$1" ;;

@@ -71,7 +71,7 @@ func LoadAuthority(certificatePEM, keyPEM []byte) (*Authority, error) {
 }
 
 // PrivateKey returns the authority's key for keeping in a file of mode 0600.
-func (a *Authority) PrivateKey() (*PrivateKey, error) { return newPrivateKey(a.key) }
+func (a *Authority) PrivateKey() (*PrivateKey, error) { return NewPrivateKey(a.key) }
 
 // IssueServer returns a certificate for the host names and addresses.
 func (a *Authority) IssueServer(names []string, key crypto.PublicKey, now time.Time) (*x509.Certificate, error) {

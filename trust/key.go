@@ -147,10 +147,11 @@ func GenerateKey(t KeyType) (*PrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newPrivateKey(signer)
+	return NewPrivateKey(signer)
 }
 
-func newPrivateKey(signer crypto.Signer) (*PrivateKey, error) {
+// NewPrivateKey takes over a key that can sign, wherever it is.
+func NewPrivateKey(signer crypto.Signer) (*PrivateKey, error) {
 	public, err := NewPublicKey(signer.Public())
 	if err != nil {
 		return nil, err
@@ -172,7 +173,7 @@ func ParsePrivateKey(text []byte) (*PrivateKey, error) {
 	if !ok {
 		return nil, webjob.Errorf(webjob.Invalid, "private key type %T cannot sign", key)
 	}
-	return newPrivateKey(signer)
+	return NewPrivateKey(signer)
 }
 
 // PrivatePEM returns the key as a PKCS #8 PEM block. Keep it in a file of mode 0600.

@@ -21,6 +21,7 @@ type runFlags struct {
 	get, run, put  time.Duration
 	state          *string
 	getSet, putSet bool
+	file           string
 }
 
 func runCommand(state *string) *cobra.Command {
@@ -37,16 +38,27 @@ wrong command line or configuration; 126 when verification or policy refused it;
 it could not be fetched or started; 128+n when signal n killed it. A result that could not
 be sent changes the status only with --require-put, to 123.`,
 		Example: `  webjob run host-diagnostics
+  webjob run --file /media/stick/check.sh
   webjob run inventory -- --verbose /srv`,
-		Args: cobra.MinimumNArgs(1),
+		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
+			flags.getSet, flags.putSet = c.Flags().Changed("get-limit"), c.Flags().Changed("put-limit")
+			if flags.file != "" {
+				if dash := c.ArgsLenAtDash(); dash > 0 || dash == -1 && len(args) > 0 {
+					return &cli.ExitError{Status: cli.StatusConfig, Err: errors.New("write --file PATH, then -- and the program's arguments; no job's name goes with it")}
+				}
+				return runJob(c, flags, endpoint.Request{Job: flags.file, Arguments: args})
+			}
+			if len(args) == 0 {
+				return &cli.ExitError{Status: cli.StatusConfig, Err: errors.New("name one job, then -- and its arguments, as in webjob run JOB -- ARG")}
+			}
 			if dash := c.ArgsLenAtDash(); dash != 1 && (dash != -1 || len(args) != 1) {
 				return &cli.ExitError{Status: cli.StatusConfig, Err: errors.New("name one job, then -- and its arguments, as in webjob run JOB -- ARG")}
 			}
-			flags.getSet, flags.putSet = c.Flags().Changed("get-limit"), c.Flags().Changed("put-limit")
 			return runJob(c, flags, endpoint.Request{Job: args[0], Arguments: args[1:]})
 		},
 	}
+	c.Flags().StringVar(&flags.file, "file", "", "run this signed file, with no server; its signature is FILE.sig")
 	c.Flags().BoolVar(&flags.requirePut, "require-put", false, "exit with status 123 when the result could not be sent")
 	c.Flags().StringVar(&flags.putURL, "put-url", "", "server for the result, one that this client is enrolled with")
 	c.Flags().DurationVar(&flags.get, "get-limit", 0, "time limit of GET (default from webjob.toml, else 5m)")
@@ -80,7 +92,11 @@ func runJob(c *cobra.Command, flags *runFlags, request endpoint.Request) error {
 	fail := func(status int, err error) error {
 		return &cli.ExitError{Status: status, Err: fmt.Errorf("run %s: %w", request.Job, err)}
 	}
-	s, err := endpoint.OpenState(*flags.state)
+	open := endpoint.OpenState
+	if flags.file != "" {
+		open = endpoint.CreateState
+	}
+	s, err := open(*flags.state)
 	if err != nil {
 		return fail(cli.StatusConfig, err)
 	}
@@ -88,10 +104,15 @@ func runJob(c *cobra.Command, flags *runFlags, request endpoint.Request) error {
 	if err != nil {
 		return fail(cli.StatusConfig, err)
 	}
-	if _, err := s.Enrolment(endpoint.TargetGet); err != nil {
-		return fail(cli.StatusConfig, err)
+	var ran *endpoint.Ran
+	if flags.file != "" {
+		ran, err = endpoint.RunFile(c.Context(), s, settings, flags.file, request.Arguments, defaultID())
+	} else {
+		if _, err := s.Enrolment(endpoint.TargetGet); err != nil {
+			return fail(cli.StatusConfig, err)
+		}
+		ran, err = endpoint.Run(c.Context(), s, settings, request)
 	}
-	ran, err := endpoint.Run(c.Context(), s, settings, request)
 	if err != nil {
 		return fail(cli.RunStatus(err), err)
 	}

@@ -152,15 +152,7 @@ are signed like jobs: as a change of the job repository.`,
 			if err != nil {
 				return fmt.Errorf("client label: %w", err)
 			}
-			h, err := open()
-			if err != nil {
-				return err
-			}
-			keys, err := signers(h, names)
-			if err != nil {
-				return fmt.Errorf("client label: %w", err)
-			}
-			response, err := s.SetLabels(c.Context(), client.ID, labels, keys)
+			response, err := s.SetLabels(c.Context(), client.ID, labels, names)
 			if err != nil {
 				return fmt.Errorf("client label: %w", err)
 			}

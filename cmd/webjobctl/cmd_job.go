@@ -102,15 +102,11 @@ func publish(c *cobra.Command, open openHome, f *publishFlags, path string) (ope
 	if err != nil {
 		return operator.Published{}, err
 	}
-	keys, err := signers(h, f.keys)
-	if err != nil {
-		return operator.Published{}, err
-	}
 	s, err := h.Session()
 	if err != nil {
 		return operator.Published{}, err
 	}
-	return s.Publish(c.Context(), operator.Publication{Description: d, Scope: scope, Version: f.version, Keys: keys})
+	return s.Publish(c.Context(), operator.Publication{Description: d, Scope: scope, Version: f.version, Keys: f.keys})
 }
 
 func (f *publishFlags) apply(c *cobra.Command, d *operator.Description) {
@@ -283,19 +279,11 @@ used twice.`,
 			if err != nil {
 				return err
 			}
-			h, err := open()
-			if err != nil {
-				return err
-			}
-			keys, err := signers(h, names)
-			if err != nil {
-				return fmt.Errorf("job withdraw: %w", err)
-			}
 			what := "all versions of " + name
 			if version > 0 {
 				what = fmt.Sprintf("%s version %d", name, version)
 			}
-			response, err := s.Withdraw(c.Context(), name, version, keys)
+			response, err := s.Withdraw(c.Context(), name, version, names)
 			if err != nil {
 				return fmt.Errorf("job withdraw: %w", err)
 			}

@@ -198,15 +198,7 @@ Without names it takes all that wait.`,
 			if err != nil {
 				return err
 			}
-			h, err := open()
-			if err != nil {
-				return err
-			}
 			r, err := s.RepositoryAsSeen(c.Context())
-			if err != nil {
-				return fmt.Errorf("repo sign: %w", err)
-			}
-			keys, err := signers(h, names)
 			if err != nil {
 				return fmt.Errorf("repo sign: %w", err)
 			}
@@ -215,7 +207,7 @@ Without names it takes all that wait.`,
 				return fmt.Errorf("repo sign: %w", err)
 			}
 			for _, d := range drafts {
-				if err := signDraft(c, s, r.View, d, keys, yes); err != nil {
+				if err := signDraft(c, s, r.View, d, names, yes); err != nil {
 					return fmt.Errorf("repo sign: draft %s: %w", d.ID, err)
 				}
 			}
@@ -245,20 +237,20 @@ func chooseDrafts(drafts []*trust.Draft, ids []string) ([]*trust.Draft, error) {
 	return chosen, nil
 }
 
-func signDraft(c *cobra.Command, s *operator.Session, base *trust.Repository, d *trust.Draft, keys []*trust.PrivateKey, yes bool) error {
+func signDraft(c *cobra.Command, s *operator.Session, base *trust.Repository, d *trust.Draft, names []string, yes bool) error {
 	if _, err := fmt.Fprintf(c.OutOrStdout(), "Draft %s: %s, by %s\n", d.ID, d.Summary, d.By); err != nil {
 		return err
 	}
 	if err := showDraft(c, s, base, d); err != nil {
 		return err
 	}
-	if err := s.CanSign(base, d, keys); err != nil {
+	if _, err := s.Signers(base, d, names); err != nil {
 		return err
 	}
 	if !yes && !confirm(c, "Sign this?") {
 		return webjob.Errorf(webjob.Refused, "not signed")
 	}
-	response, err := s.Hand(c.Context(), base, d, keys)
+	response, err := s.Hand(c.Context(), base, d, names)
 	if err != nil {
 		return err
 	}
@@ -343,27 +335,18 @@ func propose(c *cobra.Command, open openHome, what string, names []string, make 
 		c.PrintErrf("%s: nothing is to be done\n", what)
 		return nil
 	}
-	keys, err := signers(h, names)
-	if err != nil {
+	if _, err := s.Signers(r.View, d, names); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	if err := showDraft(c, s, r.View, d); err != nil {
 		return err
 	}
-	response, err := s.Hand(c.Context(), r.View, d, keys)
+	response, err := s.Hand(c.Context(), r.View, d, names)
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	tellDraft(c, response)
 	return nil
-}
-
-// signers returns the named private keys, or all that are here.
-func signers(h *operator.Home, names []string) ([]*trust.PrivateKey, error) {
-	if len(names) == 0 {
-		return h.OwnKeys()
-	}
-	return h.SigningKeys(names)
 }
 
 func addKeyFlag(c *cobra.Command, names *[]string) {

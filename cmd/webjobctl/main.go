@@ -25,9 +25,17 @@ func main() {
 	}
 	cli.AddFormatFlag(root)
 	home := root.PersistentFlags().String("home", operator.DefaultDir(), "operator folder: keys and login")
-	open := func() (*operator.Home, error) { return operator.OpenHome(*home) }
+	ask := passphrases(root)
+	open := func() (*operator.Home, error) {
+		h, err := operator.OpenHome(*home)
+		if err == nil {
+			h.AskWith(ask)
+		}
+		return h, err
+	}
 	root.AddCommand(loginCommand(open), keyCommand(open), repoCommand(open), tokenCommand(open),
-		jobCommand(open), orderCommand(open), clientCommand(open), resultCommand(open), hookCommand(open), configCommand(open))
+		jobCommand(open), orderCommand(open), clientCommand(open), resultCommand(open), hookCommand(open), configCommand(open),
+		signCommand(open, ask), verifyCommand())
 	os.Exit(cli.Run(root, os.Args[1:], cli.StatusUsage))
 }
 

@@ -95,6 +95,9 @@ func (p *Placed) check(payload webjob.Payload) error {
 	return nil
 }
 
+// Content returns the bytes that will run.
+func (p *Placed) Content() io.ReadSeeker { return p.file }
+
 // Close releases the payload; a file is removed with its folder by the caller.
 func (p *Placed) Close() error { return p.file.Close() }
 

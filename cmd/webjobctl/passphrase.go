@@ -1,0 +1,54 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"webjob.dev/webjob"
+	"webjob.dev/webjob/operator"
+)
+
+// passphraseVariable gives the passphrase in scripts.
+const passphraseVariable = "WEBJOB_PASSPHRASE"
+
+// passphrases asks on the terminal, once for all keys of one command; in scripts it
+// takes the variable.
+func passphrases(c *cobra.Command) operator.Passphrases {
+	var known []byte
+	return func(purpose string, fresh bool) ([]byte, error) {
+		if text, found := os.LookupEnv(passphraseVariable); found {
+			return []byte(text), nil
+		}
+		if known != nil && !fresh {
+			return known, nil
+		}
+		terminal := int(os.Stdin.Fd()) //nolint:gosec // a descriptor is small
+		if !term.IsTerminal(terminal) {
+			if fresh {
+				c.PrintErrf("warning: %s: none, so the key lies in the clear; run this on a terminal, or set %s\n", purpose, passphraseVariable)
+				return nil, nil
+			}
+			return nil, webjob.Errorf(webjob.Invalid, "%s: there is no terminal to ask on; set %s", purpose, passphraseVariable)
+		}
+		read := func(prompt string) ([]byte, error) {
+			fmt.Fprintf(os.Stderr, "%s: ", prompt)
+			text, err := term.ReadPassword(terminal)
+			fmt.Fprintln(os.Stderr)
+			return text, err
+		}
+		first, err := read(purpose)
+		if err != nil || !fresh {
+			known = first
+			return first, err
+		}
+		again, err := read("again")
+		if err == nil && !bytes.Equal(first, again) {
+			err = webjob.Errorf(webjob.Invalid, "%s: the two differ; nothing was changed", purpose)
+		}
+		return first, err
+	}
+}
