@@ -18,7 +18,11 @@ type Client struct {
 	// SuspendedAt is set while the client is shut out for now.
 	SuspendedAt time.Time `json:"suspended_at,omitzero"`
 	OverdueAt   time.Time `json:"overdue_at,omitzero"` // when it was told that the client is overdue
-	Facts       *Facts    `json:"facts,omitempty"`     // what its agent says; nil before the first agent
+	// AskedAt is set while a client whose certificate expired asks for a new one, and
+	// ApprovedUntil while it may have it.
+	AskedAt       time.Time `json:"asked_at,omitzero"`
+	ApprovedUntil time.Time `json:"approved_until,omitzero"`
+	Facts         *Facts    `json:"facts,omitempty"` // what its agent says; nil before the first agent
 }
 
 // Subject returns what selectors look at. Before an agent told facts, the platform

@@ -43,6 +43,9 @@ type Clients interface {
 	RevokeClient(ctx context.Context, id, reason string, at time.Time) error
 	// SuspendClient shuts a client out; the zero time lets it in again.
 	SuspendClient(ctx context.Context, id, reason string, at time.Time) error
+	// LetReturn sets when a client asked for a new certificate, and until when it may
+	// have one; zero times clear them.
+	LetReturn(ctx context.Context, id string, asked, approvedUntil time.Time) error
 	// SetFacts replaces what was there.
 	SetFacts(ctx context.Context, id string, facts Facts) error
 	// SawClients sets the last-seen times of known clients, which are then no longer

@@ -49,7 +49,7 @@ func serveBare(args []string) error {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 		}
 	})
-	config := trust.ServerTLS(authority, func() (*tls.Certificate, error) { return &own, nil })
+	config := trust.ServerTLS(func() (*tls.Certificate, error) { return &own, nil }, authority)
 	config.ClientAuth = tls.RequireAndVerifyClientCert
 	server := &http.Server{Addr: address, Handler: mux, TLSConfig: config, ReadHeaderTimeout: 10 * time.Second}
 	socket, err := tls.Listen("tcp", address, config)

@@ -30,7 +30,7 @@ type Enrolment struct {
 	URL       string        `json:"url"`
 	ID        string        `json:"id"`
 	Labels    webjob.Labels `json:"labels,omitempty"`
-	Authority string        `json:"authority"`  // CA certificate, PEM
+	Authority string        `json:"authority"`  // CA certificates, PEM
 	TrustRoot []byte        `json:"trust_root"` // root of the job repository, pinned
 	config    *tls.Config
 }
@@ -146,9 +146,9 @@ func (s *State) Enrolment(target Target) (*Enrolment, error) {
 	if err != nil {
 		return nil, webjob.Errorf(webjob.Invalid, "%w", err)
 	}
-	identity, err := os.ReadFile(filepath.Join(folder, identityFile))
+	identity, err := readIdentity(folder)
 	if err != nil {
-		return nil, webjob.Errorf(webjob.Invalid, "%w", err)
+		return nil, err
 	}
 	var e Enrolment
 	if err := json.Unmarshal(encoded, &e); err != nil {
@@ -158,6 +158,15 @@ func (s *State) Enrolment(target Target) (*Enrolment, error) {
 		return nil, webjob.Errorf(webjob.Invalid, "%s is damaged: %w; enrol again", folder, err)
 	}
 	return &e, nil
+}
+
+// readIdentity reads the private key and the certificate.
+func readIdentity(folder string) ([]byte, error) {
+	identity, err := os.ReadFile(filepath.Join(folder, identityFile))
+	if err != nil {
+		return nil, webjob.Errorf(webjob.Invalid, "%w", err)
+	}
+	return identity, nil
 }
 
 // load checks everything and makes the TLS configuration.
@@ -172,7 +181,7 @@ func (e *Enrolment) load(identity []byte) error {
 	if _, err = trust.NewRepository(e.TrustRoot); err != nil {
 		return err
 	}
-	authority, err := trust.ParseCertificate([]byte(e.Authority))
+	authorities, err := trust.ParseCertificates([]byte(e.Authority))
 	if err != nil {
 		return err
 	}
@@ -187,7 +196,7 @@ func (e *Enrolment) load(identity []byte) error {
 	if holder != (trust.Identity{Role: webjob.RoleClient, Name: e.ID}) {
 		return webjob.Errorf(webjob.Refused, "the certificate is for %s %s, not for client %s", holder.Role, holder.Name, e.ID)
 	}
-	e.config = trust.ClientTLS(authority, own)
+	e.config = trust.ClientTLS(own, authorities...)
 	return nil
 }
 

@@ -76,7 +76,7 @@ func TestEnrolmentWithHostileServer(t *testing.T) {
 				c.change(&response)
 				_ = json.NewEncoder(w).Encode(response)
 			}))
-			server.Listener = tls.NewListener(server.Listener, trust.ServerTLS(authority.Certificate, func() (*tls.Certificate, error) { return chain, nil }))
+			server.Listener = tls.NewListener(server.Listener, trust.ServerTLS(func() (*tls.Certificate, error) { return chain, nil }, authority.Certificate))
 			server.Start()
 			defer server.Close()
 			token, err := trust.NewToken("https://"+server.Listener.Addr().String(), webjob.DigestOf(authority.Certificate.Raw), webjob.DigestOf(pinned), nil)

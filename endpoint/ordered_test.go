@@ -69,7 +69,7 @@ func newOrderWorld(t *testing.T) *orderWorld {
 			ID: request.ID, Labels: webjob.Labels{"env": "prod"}, Certificate: string(trust.CertificatePEM(own)), TrustRoot: pinned,
 		}))
 	}))
-	server.Listener = tls.NewListener(server.Listener, trust.ServerTLS(authority.Certificate, func() (*tls.Certificate, error) { return chain, nil }))
+	server.Listener = tls.NewListener(server.Listener, trust.ServerTLS(func() (*tls.Certificate, error) { return chain, nil }, authority.Certificate))
 	server.Start()
 	t.Cleanup(server.Close)
 	token, err := trust.NewToken("https://"+server.Listener.Addr().String(), webjob.DigestOf(authority.Certificate.Raw), webjob.DigestOf(pinned), webjob.Labels{"env": "prod"})

@@ -36,6 +36,8 @@ type Ran struct {
 	Refused error
 	// PutError is why the result still waits in the spool; nil when it is acknowledged.
 	PutError error
+	// RenewError is why a certificate that is due was not renewed.
+	RenewError error
 	// Others is what came of the older results that waited in the spool.
 	Others Flushed
 }
@@ -44,6 +46,9 @@ type Ran struct {
 // nothing was kept: the job could not be fetched, or could not be started. When the
 // server's answer was not accepted, that is a result of its own, and goes back.
 func Run(ctx context.Context, s *State, settings *Settings, request Request) (*Ran, error) {
+	if err := s.renewExpired(ctx); err != nil {
+		return nil, err
+	}
 	r, err := s.newRun(settings, request)
 	if err != nil {
 		return nil, err
@@ -349,6 +354,20 @@ func (r *run) put(ctx context.Context, entry *spool.Entry, ran *Ran) {
 	}
 	if ran.PutError = upload.Send(putCtx, c, entry); ran.PutError == nil && ctx.Err() == nil {
 		ran.Others = flush(putCtx, r.state, r.spool)
+		r.renew(putCtx, ran)
+	}
+}
+
+// renew renews the certificates that are due. A run of an order leaves that to its
+// agent.
+func (r *run) renew(ctx context.Context, ran *Ran) {
+	if r.request.order != nil {
+		return
+	}
+	for _, target := range []Target{TargetGet, TargetPut} {
+		if _, err := r.state.Renew(ctx, target, false); err != nil && webjob.KindOf(err) != webjob.NotFound {
+			ran.RenewError = err
+		}
 	}
 }
 

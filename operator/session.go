@@ -82,7 +82,7 @@ func (h *Home) Session() (*Session, error) {
 	if err != nil {
 		return nil, webjob.Errorf(webjob.Invalid, "%s is damaged: %w; log in again", h.path(identityFile), err)
 	}
-	return &Session{Client: wire.NewClient(l.URL, trust.ClientTLS(authority, own)), home: h, Authority: authority}, nil
+	return &Session{Client: wire.NewClient(l.URL, trust.ClientTLS(own, authority)), home: h, Authority: authority}, nil
 }
 
 // NewToken makes a one-time token. The secret is made here; the server gets its

@@ -94,7 +94,7 @@ func (s *Server) certify(request wire.EnrollRequest, role webjob.Role) (wire.Enr
 	return wire.EnrollResponse{
 		ID:          request.ID,
 		Certificate: string(trust.CertificatePEM(certificate)),
-		Authority:   string(trust.CertificatePEM(s.authority.Certificate)),
+		Authority:   string(s.authority.PEM()),
 	}, trust.KeyDigest(certificate), nil
 }
 

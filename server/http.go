@@ -124,6 +124,10 @@ func authenticate(r *http.Request, role webjob.Role) (trust.Identity, webjob.Dig
 	if c, ok := r.Context().Value(callerKey{}).(*caller); ok {
 		c.identity = identity
 	}
+	// A connection may outlive the certificate that it was opened with.
+	if time.Now().After(certificate.NotAfter) {
+		return identity, "", webjob.Errorf(webjob.Unauthorized, "the certificate of %s expired at %s; renew it", identity.Name, certificate.NotAfter.UTC().Format(time.RFC3339))
+	}
 	if identity.Role != role {
 		return identity, "", webjob.Errorf(webjob.Refused, "the certificate is for a %s; this address is for a %s", identity.Role, role)
 	}

@@ -16,6 +16,7 @@ func (s *Server) fleetRoutes() map[string]func(http.ResponseWriter, *http.Reques
 		"POST " + wire.PathSelect:                    s.handleSelect,
 		"POST " + wire.PathClients + "/{id}/suspend": s.handleSuspend,
 		"POST " + wire.PathClients + "/{id}/readmit": s.handleReadmit,
+		"POST " + wire.PathClients + "/{id}/approve": s.handleApproveReturn,
 		"GET " + wire.PathOrders:                     s.handleOrders,
 		"POST " + wire.PathOrders:                    s.handleNewOrder,
 		"GET " + wire.PathOrders + "/{id}":           s.handleOrder,

@@ -46,7 +46,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	serverTLS := trust.ServerTLS(s.authority.Certificate, certificate)
+	serverTLS := trust.ServerTLS(certificate, s.authority.All()...)
 	listeners := []listener{
 		{name: "endpoint", address: s.settings.Endpoint.Listen, handler: s.EndpointHandler(), tls: serverTLS},
 		{name: "operator", address: s.settings.Operator.Listen, handler: s.OperatorHandler(), tls: serverTLS},

@@ -59,6 +59,7 @@ func Open(ctx context.Context, settings *Settings, log *slog.Logger, open OpenBa
 	if err != nil {
 		return nil, err
 	}
+	authority.Lifetime = time.Duration(settings.Clients.Certificate)
 	policy, err := loadPolicy(settings)
 	if err != nil {
 		return nil, err

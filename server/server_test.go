@@ -3,6 +3,7 @@ package server_test
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -83,7 +84,7 @@ func (w *world) listen(h http.Handler) *httptest.Server {
 	certificate, err := w.ca.IssueServer([]string{"127.0.0.1"}, key.Public(), time.Now())
 	must(w.t, err)
 	chain := &tls.Certificate{Certificate: [][]byte{certificate.Raw, w.ca.Certificate.Raw}, PrivateKey: key.Signer()}
-	s.Listener = tls.NewListener(s.Listener, trust.ServerTLS(w.ca.Certificate, func() (*tls.Certificate, error) { return chain, nil }))
+	s.Listener = tls.NewListener(s.Listener, trust.ServerTLS(func() (*tls.Certificate, error) { return chain, nil }, w.ca.Certificate))
 	s.Config.ErrorLog = slog.NewLogLogger(slog.NewTextHandler(io.Discard, nil), slog.LevelInfo)
 	s.Start()
 	s.URL = "https://" + s.Listener.Addr().String()
@@ -102,7 +103,7 @@ func (w *world) client(id string) *tls.Config {
 	secret := webjob.DigestOf([]byte("token of " + id))
 	must(w.t, w.backends.Store.AddToken(w.t.Context(), webjob.Token{ID: "t", Secret: secret, Role: webjob.RoleClient, Uses: 1, Expires: time.Now().Add(time.Hour)}))
 	must(w.t, w.backends.Store.Enroll(w.t.Context(), secret, webjob.Client{ID: id, Platform: "linux/amd64", Key: digest, EnrolledAt: time.Now()}, nil))
-	return trust.ClientTLS(w.ca.Certificate, tls.Certificate{Certificate: [][]byte{certificate.Raw}, PrivateKey: key.Signer()})
+	return trust.ClientTLS(tls.Certificate{Certificate: [][]byte{certificate.Raw}, PrivateKey: key.Signer()}, w.ca.Certificate)
 }
 
 func httpClient(config *tls.Config) *http.Client {
@@ -310,7 +311,7 @@ func TestConnectionsAreMutual(t *testing.T) {
 		certificate, err := authority.IssueIdentity(trust.Identity{Role: role, Name: "web1"}, key.Public(), at)
 		must(t, err)
 		own := tls.Certificate{Certificate: [][]byte{certificate.Raw}, PrivateKey: key.Signer()}
-		config := trust.ClientTLS(w.ca.Certificate, own)
+		config := trust.ClientTLS(own, w.ca.Certificate)
 		// Shown even when the server says that it knows another CA.
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &own, nil }
 		return config
@@ -435,5 +436,85 @@ func TestNonsenseRequests(t *testing.T) {
 				t.Fatalf("afterwards: %d %s", status, text)
 			}
 		})
+	}
+}
+
+// Without a certificate that holds, only the client's own key may even ask, and only an
+// operator's word lets it in.
+func TestRenewalWithoutCertificate(t *testing.T) {
+	w := newWorld(t)
+	own := w.client("web1")
+	w.client("web2")
+	anonymous := httpClient(trust.ClientTLS(tls.Certificate{}, w.ca.Certificate))
+	anonymous.Transport.(*http.Transport).TLSClientConfig.Certificates = nil
+	ask := func(id string, key *trust.PrivateKey) (int, string) {
+		t.Helper()
+		csr, err := trust.CertificateRequest(key, id)
+		must(t, err)
+		body, err := json.Marshal(wire.RenewRequest{ID: id, CertificateRequest: csr})
+		must(t, err)
+		response, err := anonymous.Post(w.endpoint.URL+wire.PathRenew, "application/json", bytes.NewReader(body))
+		must(t, err)
+		text, err := io.ReadAll(response.Body)
+		must(t, errors.Join(err, response.Body.Close()))
+		return response.StatusCode, string(text)
+	}
+	mine, err := trust.NewPrivateKey(own.Certificates[0].PrivateKey.(crypto.Signer))
+	must(t, err)
+	stranger, err := trust.GenerateKey(trust.ECDSA)
+	must(t, err)
+	approve := func(id string) {
+		must(t, w.backends.Store.LetReturn(t.Context(), id, time.Now(), time.Now().Add(time.Hour)))
+	}
+	for name, c := range map[string]struct {
+		id   string
+		key  *trust.PrivateKey
+		want string
+	}{
+		"a stranger's key":     {"web1", stranger, "enrolled with another key"},
+		"another client's key": {"web2", mine, "enrolled with another key"},
+		"its own key":          {"web1", mine, "an operator must let it come back"},
+		"nobody":               {"web9", mine, "may not come back"},
+		"a path":               {"../web1", mine, "is not allowed"},
+	} {
+		if status, text := ask(c.id, c.key); status/100 == 2 || !strings.Contains(text, c.want) {
+			t.Errorf("%s: %d %s, want %q", name, status, text, c.want)
+		}
+	}
+	approve("web1")
+	if status, text := ask("web1", stranger); status != 403 {
+		t.Errorf("approved, a stranger's key: %d %s", status, text)
+	}
+	if status, text := ask("web1", mine); status != 200 {
+		t.Errorf("approved: %d %s", status, text)
+	}
+	if status, text := ask("web1", mine); status != 403 {
+		t.Errorf("a second time: %d %s", status, text)
+	}
+	approve("web1")
+	must(t, w.backends.Store.RevokeClient(t.Context(), "web1", "", time.Now()))
+	if status, text := ask("web1", mine); status != 403 {
+		t.Errorf("revoked: %d %s", status, text)
+	}
+}
+
+// A connection outlives its certificate, and what it may do does not.
+func TestExpiryOnOpenConnection(t *testing.T) {
+	w := newWorld(t)
+	w.ca.Lifetime = 2 * time.Second
+	c := &http.Client{Transport: &http.Transport{TLSClientConfig: w.client("web1")}}
+	get := func() int {
+		response, err := c.Get(w.endpoint.URL + wire.JobPath("job", wire.JobQuery{Platform: "linux/amd64"}))
+		must(t, err)
+		_, err = io.Copy(io.Discard, response.Body)
+		must(t, errors.Join(err, response.Body.Close()))
+		return response.StatusCode
+	}
+	if got := get(); got != 404 {
+		t.Fatalf("before: %d", got)
+	}
+	time.Sleep(2100 * time.Millisecond)
+	if got := get(); got != 401 {
+		t.Fatalf("after: %d", got)
 	}
 }

@@ -62,7 +62,9 @@ type ShutdownSettings struct {
 
 // ClientSettings says what is expected of clients.
 type ClientSettings struct {
-	Overdue config.Duration `toml:"overdue"` // after so long without a word it is told; 0 never
+	// Certificate is how long a client's certificate holds; clients renew it at half of that.
+	Certificate config.Duration `toml:"certificate"`
+	Overdue     config.Duration `toml:"overdue"` // after so long without a word it is told; 0 never
 }
 
 func defaultSettings(dir string) *Settings {
@@ -72,6 +74,7 @@ func defaultSettings(dir string) *Settings {
 		Telemetry: ListenerSettings{Listen: "127.0.0.1:8445"},
 		Log:       LogSettings{Level: "info", Format: "text"},
 		Shutdown:  ShutdownSettings{Drain: config.Duration(30 * time.Second)},
+		Clients:   ClientSettings{Certificate: config.Duration(trust.ClientLifetime)},
 		dir:       dir,
 	}
 }
@@ -110,6 +113,9 @@ func (s *Settings) Check() error {
 		return config.Keyf("log.format", "%.40q is unknown; use \"text\" or \"json\"", s.Log.Format)
 	}
 	if err := s.Shutdown.Drain.Within("shutdown.drain", 0, time.Hour); err != nil {
+		return err
+	}
+	if err := s.Clients.Certificate.Within("clients.certificate", 10*time.Second, 10*365*24*time.Hour); err != nil {
 		return err
 	}
 	if s.Clients.Overdue != 0 {

@@ -19,14 +19,36 @@ import (
 const (
 	authorityLifetime = 10 * 365 * 24 * time.Hour
 	serverLifetime    = 365 * 24 * time.Hour
-	identityLifetime  = 365 * 24 * time.Hour
-	clockSkew         = 5 * time.Minute // certificates start this much in the past
+	// ClientLifetime is that of clients' certificates, unless the server says otherwise;
+	// they are renewed at half of it.
+	ClientLifetime   = 7 * 24 * time.Hour
+	operatorLifetime = 365 * 24 * time.Hour
+	clockSkew        = 5 * time.Minute // certificates start this much in the past
 )
 
 // Authority issues the certificates of one installation. It lives on the server.
 type Authority struct {
 	Certificate *x509.Certificate
-	key         crypto.Signer
+	// Others are authorities that are accepted as well: the one to come, or the one
+	// before, while a server changes its CA.
+	Others []*x509.Certificate
+	// Lifetime is that of clients' certificates.
+	Lifetime time.Duration
+	key      crypto.Signer
+}
+
+// All returns every authority that is accepted, the issuing one first.
+func (a *Authority) All() []*x509.Certificate {
+	return append([]*x509.Certificate{a.Certificate}, a.Others...)
+}
+
+// PEM returns all of them as PEM blocks.
+func (a *Authority) PEM() []byte {
+	var text []byte
+	for _, certificate := range a.All() {
+		text = append(text, CertificatePEM(certificate)...)
+	}
+	return text
 }
 
 // NewAuthority makes a certificate authority with a new P-256 key.
@@ -50,15 +72,16 @@ func NewAuthority(name string, now time.Time) (*Authority, error) {
 		return nil, err
 	}
 	certificate, err := x509.ParseCertificate(der)
-	return &Authority{Certificate: certificate, key: key}, err
+	return &Authority{Certificate: certificate, Lifetime: ClientLifetime, key: key}, err
 }
 
 // LoadAuthority puts an authority together from its PEM files.
 func LoadAuthority(certificatePEM, keyPEM []byte) (*Authority, error) {
-	certificate, err := ParseCertificate(certificatePEM)
+	certificates, err := ParseCertificates(certificatePEM)
 	if err != nil {
 		return nil, err
 	}
+	certificate := certificates[0]
 	key, err := ParsePrivateKey(keyPEM)
 	if err != nil {
 		return nil, err
@@ -67,7 +90,7 @@ func LoadAuthority(certificatePEM, keyPEM []byte) (*Authority, error) {
 	if !certificate.IsCA || !ok || !public.Equal(key.Public()) {
 		return nil, webjob.Errorf(webjob.Invalid, "the CA certificate and the CA key do not belong together")
 	}
-	return &Authority{Certificate: certificate, key: key.Signer()}, nil
+	return &Authority{Certificate: certificate, Others: certificates[1:], Lifetime: ClientLifetime, key: key.Signer()}, nil
 }
 
 // PrivateKey returns the authority's key for keeping in a file of mode 0600.
@@ -103,7 +126,11 @@ func (a *Authority) IssueIdentity(id Identity, key crypto.PublicKey, now time.Ti
 		},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
-	return a.issue(template, key, identityLifetime, now)
+	lifetime := a.Lifetime
+	if id.Role == webjob.RoleOperator {
+		lifetime = operatorLifetime
+	}
+	return a.issue(template, key, lifetime, now)
 }
 
 func (a *Authority) issue(template *x509.Certificate, key crypto.PublicKey, lifetime time.Duration, now time.Time) (*x509.Certificate, error) {
@@ -129,6 +156,29 @@ func serialNumber() *big.Int {
 	raw[0] = raw[0]&0x7f | 0x40
 	return new(big.Int).SetBytes(raw)
 }
+
+// ParseCertificates reads one or more PEM certificates.
+func ParseCertificates(text []byte) ([]*x509.Certificate, error) {
+	var list []*x509.Certificate
+	for {
+		block, rest := pem.Decode(text)
+		if block == nil || len(list) > 0 && len(list) >= maxAuthorities {
+			break
+		}
+		certificate, err := ParseCertificate(pem.EncodeToMemory(block))
+		if err != nil {
+			return nil, err
+		}
+		list, text = append(list, certificate), rest
+	}
+	if len(list) == 0 {
+		return nil, webjob.Errorf(webjob.Invalid, "certificate is not a PEM block of type CERTIFICATE")
+	}
+	return list, nil
+}
+
+// maxAuthorities bounds the authorities that one server has at a time.
+const maxAuthorities = 4
 
 // ParseCertificate reads one PEM certificate.
 func ParseCertificate(text []byte) (*x509.Certificate, error) {

@@ -8,11 +8,11 @@ import (
 )
 
 // ServerTLS returns the configuration of a listener: TLS 1.3 only, client
-// certificates verified against the authority when shown. A handler still has to
-// ask for one: enrolment is the only request without.
-func ServerTLS(authority *x509.Certificate, certificate func() (*tls.Certificate, error)) *tls.Config {
-	pool := x509.NewCertPool()
-	pool.AddCert(authority)
+// certificates verified against the authorities when shown. A handler still has to
+// ask for one: enrolment and the renewal of an expired one are the only requests
+// without.
+func ServerTLS(certificate func() (*tls.Certificate, error), authorities ...*x509.Certificate) *tls.Config {
+	pool := poolOf(authorities)
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
 		// Whole records from the start: payloads are read to their end before they are
@@ -28,15 +28,28 @@ func ServerTLS(authority *x509.Certificate, certificate func() (*tls.Certificate
 }
 
 // ClientTLS returns the configuration of an enrolled program: TLS 1.3 only, the
-// server verified against the pinned authority and nothing else.
-func ClientTLS(authority *x509.Certificate, own tls.Certificate) *tls.Config {
-	pool := x509.NewCertPool()
-	pool.AddCert(authority)
+// server verified against the pinned authorities and nothing else. There is more than
+// one only while a server changes its CA.
+func ClientTLS(own tls.Certificate, authorities ...*x509.Certificate) *tls.Config {
+	pool := poolOf(authorities)
 	return &tls.Config{
 		MinVersion:   tls.VersionTLS13,
 		RootCAs:      pool,
 		Certificates: []tls.Certificate{own},
 	}
+}
+
+// VerifyOptions are those for a client's certificate.
+func VerifyOptions(authorities *x509.CertPool) x509.VerifyOptions {
+	return x509.VerifyOptions{Roots: authorities, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+}
+
+func poolOf(authorities []*x509.Certificate) *x509.CertPool {
+	pool := x509.NewCertPool()
+	for _, authority := range authorities {
+		pool.AddCert(authority)
+	}
+	return pool
 }
 
 // FirstContactTLS returns the configuration of a program that holds only a

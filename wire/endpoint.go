@@ -11,6 +11,7 @@ import (
 // Paths of the endpoint listener.
 const (
 	PathEnroll  = "/v1/enroll"
+	PathRenew   = "/v1/renew"
 	PathJobs    = "/v1/jobs/"  // + name
 	PathBlobs   = "/v1/blobs/" // + digest
 	PathResults = "/v1/results"
@@ -73,6 +74,19 @@ type EnrollResponse struct {
 	// TrustRoot is the root of the job repository. The client compares its digest with
 	// the token's, so the server cannot choose it.
 	TrustRoot []byte `json:"trust_root,omitempty"`
+}
+
+// RenewRequest asks for a new certificate for the key that the client has. With a
+// certificate that still holds it is granted; without one an operator must approve.
+type RenewRequest struct {
+	ID                 string `json:"id"`
+	CertificateRequest []byte `json:"certificate_request"` // PKCS #10, DER
+}
+
+// RenewResponse is what takes the place of what the client had.
+type RenewResponse struct {
+	Certificate string `json:"certificate"` // PEM
+	Authority   string `json:"authority"`   // PEM, of every CA that counts
 }
 
 // JobQuery says which version of a job is wanted, and what for.

@@ -120,6 +120,9 @@ func runJob(c *cobra.Command, flags *runFlags, request endpoint.Request) error {
 	if ran.Refused != nil {
 		return fail(cli.StatusRefused, ran.Refused)
 	}
+	if ran.RenewError != nil {
+		c.PrintErrf("webjob: warning: the certificate is due for renewal: %v\n", ran.RenewError)
+	}
 	if ran.PutError != nil && flags.requirePut {
 		return &cli.ExitError{Status: cli.StatusPutFailed}
 	}

@@ -24,7 +24,7 @@ func main() {
 	}
 	cli.AddFormatFlag(root)
 	state := root.PersistentFlags().String("state", endpoint.DefaultDir(), "state folder; nothing is written elsewhere")
-	root.AddCommand(enrollCommand(state), runCommand(state), agentCommand(state), serviceCommand(state), statusCommand(state),
+	root.AddCommand(enrollCommand(state), runCommand(state), agentCommand(state), serviceCommand(state), statusCommand(state), renewCommand(state),
 		spoolCommand(state), orderedCommand(state))
 	os.Exit(cli.Run(root, os.Args[1:], cli.StatusConfig))
 }

@@ -16,7 +16,7 @@ import (
 func clientCommand(open openHome) *cobra.Command {
 	c := &cobra.Command{Use: "client", Short: "Enrolled machines: list, show, label, suspend, revoke"}
 	c.AddCommand(clientListCommand(open), clientShowCommand(open), clientLabelCommand(open), clientSuspendCommand(open),
-		clientReadmitCommand(open), clientRevokeCommand(open))
+		clientReadmitCommand(open), clientApproveCommand(open), clientRevokeCommand(open))
 	return c
 }
 
@@ -26,6 +26,9 @@ func clientState(client webjob.Client) string {
 	}
 	if !client.SuspendedAt.IsZero() {
 		return "suspended"
+	}
+	if !client.AskedAt.IsZero() {
+		return "asks to return"
 	}
 	if !client.OverdueAt.IsZero() {
 		return "overdue"
@@ -118,6 +121,17 @@ func clientSuspendCommand(open openHome) *cobra.Command {
 	}
 	c.Flags().StringVar(&reason, "reason", "", "why, for the record")
 	return c
+}
+
+func clientApproveCommand(open openHome) *cobra.Command {
+	return &cobra.Command{
+		Use: "approve CLIENT", Short: "Let a client whose certificate expired have a new one", Args: cobra.ExactArgs(1),
+		Long: `Approve lets a client come back whose certificate expired while it was away. It has proved
+that it holds the key with which it was enrolled; make sure that it is still in good hands.`,
+		RunE: func(c *cobra.Command, args []string) error {
+			return onClient(c, open, http.MethodPost, args[0], struct{}{}, "approve")
+		},
+	}
 }
 
 func clientReadmitCommand(open openHome) *cobra.Command {

@@ -32,6 +32,8 @@ const (
 	flushInterval  = 20 * time.Second
 	factsInterval  = 10 * time.Minute
 	sweepInterval  = 6 * time.Hour
+	renewInterval  = time.Hour
+	renewRetry     = 5 * time.Minute
 	killTime       = 20 * time.Second // for runs that were told to stop
 )
 
@@ -48,6 +50,7 @@ type Agent struct {
 	held     map[string]time.Time // runs that could not begin, and until when they are not wanted
 	lost     map[string]bool      // runs to report as lost
 	again    context.CancelFunc   // ends the poll under way, to ask again with what is free now
+	fresh    bool                 // the certificate is another one than that of the connection
 	full     bool                 // the poll under way said that nothing is free
 	status   Status
 	paused   bool
@@ -95,7 +98,7 @@ func Run(ctx context.Context, s *endpoint.State, settings *endpoint.Settings, pr
 
 func (a *Agent) serve(ctx context.Context) {
 	var loops sync.WaitGroup
-	for _, loop := range []func(context.Context){a.pollLoop, a.flushLoop, a.keepTime, a.factsLoop} {
+	for _, loop := range []func(context.Context){a.pollLoop, a.flushLoop, a.keepTime, a.factsLoop, a.renewLoop} {
 		loops.Go(func() { loop(ctx) })
 	}
 	<-ctx.Done()
@@ -136,6 +139,10 @@ func (a *Agent) pollLoop(ctx context.Context) {
 	backoff := firstBackoff
 	for ctx.Err() == nil {
 		var err error
+		if a.takeFresh() && c != nil {
+			c.Close()
+			c = nil
+		}
 		if c == nil {
 			c, err = a.connect()
 		}

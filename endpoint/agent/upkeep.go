@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"webjob.dev/webjob"
 	"webjob.dev/webjob/endpoint"
 	"webjob.dev/webjob/wire"
 )
@@ -75,4 +76,49 @@ func (a *Agent) tellFacts(ctx context.Context, facts []byte) error {
 	}
 	a.report(func(s *Status) { s.State, s.Error, s.LastContact = StateConnected, "", time.Now().UTC() })
 	return nil
+}
+
+// renewLoop renews the certificates when they are due: at half of their life, which
+// leaves the other half for servers that are away.
+func (a *Agent) renewLoop(ctx context.Context) {
+	for ctx.Err() == nil {
+		wait := renewInterval
+		for _, target := range []endpoint.Target{endpoint.TargetGet, endpoint.TargetPut} {
+			limited, cancel := context.WithTimeout(ctx, time.Minute)
+			renewed, err := a.state.Renew(limited, target, false)
+			cancel()
+			switch {
+			case renewed:
+				a.log.Info("certificate renewed")
+				a.reconnect()
+			case err != nil && webjob.KindOf(err) != webjob.NotFound && ctx.Err() == nil:
+				a.log.Warn("the certificate could not be renewed", "error", err)
+				wait = renewRetry
+			}
+			if e, err := a.state.Enrolment(target); err == nil {
+				wait = min(wait, max(time.Until(e.Expires())/4, time.Second))
+			}
+		}
+		pause(ctx, wait/2+rand.N(wait/2+1))
+	}
+}
+
+// reconnect makes the poll under way begin anew, with the certificate that is kept now.
+func (a *Agent) reconnect() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.fresh = true
+	if a.again != nil {
+		a.again()
+		a.again = nil
+	}
+}
+
+// takeFresh reports once that there is a new certificate.
+func (a *Agent) takeFresh() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	was := a.fresh
+	a.fresh = false
+	return was
 }

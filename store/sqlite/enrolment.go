@@ -73,18 +73,19 @@ func (s *Store) Enroll(ctx context.Context, secret webjob.Digest, client webjob.
 	})
 }
 
-const clientColumns = `id, labels, platform, key, enrolled_at, last_seen, revoked_at, reason, suspended_at, overdue_at, facts`
+const clientColumns = `id, labels, platform, key, enrolled_at, last_seen, revoked_at, reason, suspended_at, overdue_at, facts, asked_at, approved_until`
 
 func scanClient(row scanner) (webjob.Client, error) {
 	var c webjob.Client
 	var labels string
-	var enrolled, seen, revoked, suspended, overdue sql.NullInt64
+	var enrolled, seen, revoked, suspended, overdue, asked, approved sql.NullInt64
 	var facts sql.NullString
-	if err := row.Scan(&c.ID, &labels, &c.Platform, &c.Key, &enrolled, &seen, &revoked, &c.Reason, &suspended, &overdue, &facts); err != nil {
+	if err := row.Scan(&c.ID, &labels, &c.Platform, &c.Key, &enrolled, &seen, &revoked, &c.Reason, &suspended, &overdue, &facts, &asked, &approved); err != nil {
 		return c, err
 	}
 	c.EnrolledAt, c.LastSeen, c.RevokedAt = fromMicros(enrolled), fromMicros(seen), fromMicros(revoked)
 	c.SuspendedAt, c.OverdueAt = fromMicros(suspended), fromMicros(overdue)
+	c.AskedAt, c.ApprovedUntil = fromMicros(asked), fromMicros(approved)
 	if facts.Valid {
 		c.Facts = &webjob.Facts{}
 		if err := json.Unmarshal([]byte(facts.String), c.Facts); err != nil {
@@ -115,6 +116,11 @@ func (s *Store) RevokeClient(ctx context.Context, id, reason string, at time.Tim
 // SuspendClient implements [webjob.Clients].
 func (s *Store) SuspendClient(ctx context.Context, id, reason string, at time.Time) error {
 	return s.setClient(ctx, id, `UPDATE clients SET suspended_at = ?1, reason = iif(revoked_at IS NULL, ?2, reason) WHERE id = ?`, micros(at), reason)
+}
+
+// LetReturn implements [webjob.Clients].
+func (s *Store) LetReturn(ctx context.Context, id string, asked, approvedUntil time.Time) error {
+	return s.setClient(ctx, id, `UPDATE clients SET asked_at = ?1, approved_until = ?2 WHERE id = ?`, micros(asked), micros(approvedUntil))
 }
 
 // SetFacts implements [webjob.Clients].

@@ -226,6 +226,12 @@ func clientChanges(t *testing.T, s webjob.Store) {
 	must(t, s.SuspendClient(t.Context(), "a", "", time.Time{}))
 	want.SuspendedAt, want.Reason = time.Time{}, ""
 	wantEqual(t, get(), want)
+	must(t, s.LetReturn(t.Context(), "a", now, now.Add(time.Hour)))
+	want.AskedAt, want.ApprovedUntil = now, now.Add(time.Hour)
+	wantEqual(t, get(), want)
+	must(t, s.LetReturn(t.Context(), "a", time.Time{}, time.Time{}))
+	want.AskedAt, want.ApprovedUntil = time.Time{}, time.Time{}
+	wantEqual(t, get(), want)
 	wantKind(t, s.SetFacts(t.Context(), "nobody", webjob.Facts{}), webjob.NotFound)
 }
 
