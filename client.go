@@ -22,7 +22,35 @@ type Client struct {
 	// ApprovedUntil while it may have it.
 	AskedAt       time.Time `json:"asked_at,omitzero"`
 	ApprovedUntil time.Time `json:"approved_until,omitzero"`
+	Clone         *Clone    `json:"clone,omitempty"` // the last sign of a second holder; readmit clears it
 	Facts         *Facts    `json:"facts,omitempty"` // what its agent says; nil before the first agent
+}
+
+// Chain is how far the tickets of a client are on one line; see package server.
+type Chain struct {
+	Client    string
+	Line      string
+	Counter   uint64
+	Branch    uint64
+	Abandoned []Branch // that nobody may go on with
+	Address   string   // of the last exchange
+	At        time.Time
+}
+
+// Branch is a line of tickets that was left behind after one of them.
+type Branch struct {
+	ID    uint64 `json:"id"`
+	After uint64 `json:"after"` // tickets with a higher counter prove a second holder
+}
+
+// Clone is what shows that two hold one client's identity.
+type Clone struct {
+	Client       string    `json:"client"`
+	Reason       string    `json:"reason"`
+	Address      string    `json:"address"` // that showed it, and when
+	At           time.Time `json:"at"`
+	OtherAddress string    `json:"other_address"` // of the exchange before
+	OtherAt      time.Time `json:"other_at"`
 }
 
 // Subject returns what selectors look at. Before an agent told facts, the platform

@@ -19,6 +19,7 @@ const (
 	OnDiff    EventKind = "diff"       // stdout of a job on a client is new or changed
 	OnOrder   EventKind = "order_done" // every run of an order has ended
 	OnOverdue EventKind = "overdue"    // a client was not seen for too long
+	OnClone   EventKind = "clone"      // two hold the identity of a client, or its state was restored
 )
 
 // HookKinds and TriggerKinds list the events of each.
@@ -26,7 +27,7 @@ func HookKinds() []EventKind { return []EventKind{OnGet, OnRun, OnPut} }
 
 // TriggerKinds lists the events that triggers fire after.
 func TriggerKinds() []EventKind {
-	return []EventKind{OnGet, OnPut, OnEnroll, OnFailure, OnDiff, OnOrder, OnOverdue}
+	return []EventKind{OnGet, OnPut, OnEnroll, OnFailure, OnDiff, OnOrder, OnOverdue, OnClone}
 }
 
 // CheckEventKind accepts the kinds of the list.
@@ -54,10 +55,13 @@ type Event struct {
 	ExitStatus *int       `json:"exit_status,omitempty"`
 	Reason     string     `json:"reason,omitempty"`
 	Stdout     Digest     `json:"stdout,omitempty"`
-	Before     Digest     `json:"before,omitempty"` // OnDiff: of the output before; empty when there was none
-	State      OrderState `json:"state,omitempty"`  // OnOrder
-	Counts     Counts     `json:"counts,omitempty"` // OnOrder
-	LastSeen   time.Time  `json:"last_seen,omitzero"`
+	Before     Digest     `json:"before,omitempty"`   // OnDiff: of the output before; empty when there was none
+	State      OrderState `json:"state,omitempty"`    // OnOrder
+	Counts     Counts     `json:"counts,omitempty"`   // OnOrder
+	LastSeen   time.Time  `json:"last_seen,omitzero"` // OnOverdue; OnClone: of the other address
+	// Address and OtherAddress are those of the two holders, OnClone.
+	Address      string `json:"address,omitempty"`
+	OtherAddress string `json:"other_address,omitempty"`
 }
 
 // Delivery is an event on its way to one trigger.

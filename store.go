@@ -46,6 +46,13 @@ type Clients interface {
 	// LetReturn sets when a client asked for a new certificate, and until when it may
 	// have one; zero times clear them.
 	LetReturn(ctx context.Context, id string, asked, approvedUntil time.Time) error
+	// SaveChains sets how far the tickets of clients are; Chains visits all.
+	SaveChains(ctx context.Context, chains []Chain) error
+	Chains(ctx context.Context, visit func(Chain) error) error
+	// AddClone keeps the sign of a second holder with its client, with the deliveries;
+	// ForgetClone clears it.
+	AddClone(ctx context.Context, clone Clone, deliveries []Delivery) error
+	ForgetClone(ctx context.Context, client string) error
 	// SetFacts replaces what was there.
 	SetFacts(ctx context.Context, id string, facts Facts) error
 	// SawClients sets the last-seen times of known clients, which are then no longer

@@ -139,7 +139,7 @@ func ourPair(ctx context.Context, e *endpoint.Enrolment) (func() error, func()) 
 		if err != nil {
 			return err
 		}
-		who.Repository = m.Repository
+		who.Repository, who.Ticket = m.Repository, m.Ticket
 		payload, err := m.PayloadFor(webjob.ThisPlatform)
 		if err != nil {
 			return err

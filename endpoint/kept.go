@@ -54,7 +54,14 @@ func (e *Enrolment) requester(r *trust.Repository) fetch.Requester {
 }
 
 func (s *State) keepJob(ctx context.Context, c *wire.Client, who fetch.Requester, order *trust.SignedOrder) error {
-	offer, err := fetch.Job(ctx, c, who, order.Job, wire.JobQuery{Platform: webjob.ThisPlatform, Version: order.Version}, time.Now())
+	var offer *fetch.Offer
+	err := s.withTicket(func(ticket string) (next string, err error) {
+		who.Ticket = ticket
+		if offer, err = fetch.Job(ctx, c, who, order.Job, wire.JobQuery{Platform: webjob.ThisPlatform, Version: order.Version}, time.Now()); offer != nil {
+			next = offer.Ticket
+		}
+		return next, err
+	})
 	if err != nil {
 		return err
 	}

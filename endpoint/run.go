@@ -158,7 +158,14 @@ func (r *run) getAndRun(ctx context.Context) (*spool.Entry, error) {
 	if r.request.order != nil {
 		query.Version = r.request.order.Version
 	}
-	offer, err := fetch.Job(getCtx, r.client, who, r.record.Job, query, time.Now())
+	var offer *fetch.Offer
+	err := r.state.withTicket(func(ticket string) (next string, err error) {
+		who.Ticket = ticket
+		if offer, err = fetch.Job(getCtx, r.client, who, r.record.Job, query, time.Now()); offer != nil {
+			next = offer.Ticket
+		}
+		return next, err
+	})
 	if r.request.order != nil && webjob.KindOf(err) == webjob.Unavailable {
 		// Standing orders go on while the server is away, with what was kept of the job.
 		if kept, keptErr := r.state.keptJob(r.request.order, view); keptErr == nil {

@@ -100,6 +100,7 @@ func (s *Server) handleJob(w http.ResponseWriter, r *http.Request, client webjob
 	}
 	header := w.Header()
 	header.Set("Content-Type", wire.ContentTypeJob)
+	header.Set(wire.HeaderTicket, s.chains.next(client.ID, lineRun, r.Header.Get(wire.HeaderTicket), r.RemoteAddr))
 	header.Set(wire.HeaderBundleLength, strconv.Itoa(len(front)-len(v.Text)))
 	header.Set(wire.HeaderManifestLength, strconv.Itoa(len(v.Text)))
 	header.Set("Content-Length", strconv.FormatInt(int64(len(front))+size, 10))

@@ -60,11 +60,17 @@ func (s *Server) handleSuspend(w http.ResponseWriter, r *http.Request, _ webjob.
 	return s.handleClient(w, r, webjob.Operator{})
 }
 
-// handleReadmit ends a suspension.
+// handleReadmit ends a suspension, and whatever showed that an identity was copied: an
+// operator has looked into it.
 func (s *Server) handleReadmit(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
-	if err := s.store.SuspendClient(r.Context(), r.PathValue("id"), "", time.Time{}); err != nil {
+	id := r.PathValue("id")
+	if err := s.store.SuspendClient(r.Context(), id, "", time.Time{}); err != nil {
 		return err
 	}
+	if err := s.store.ForgetClone(r.Context(), id); err != nil {
+		return err
+	}
+	s.chains.forget(id)
 	return s.handleClient(w, r, webjob.Operator{})
 }
 

@@ -37,7 +37,8 @@ func (s *Server) handlePoll(w http.ResponseWriter, r *http.Request, client webjo
 	if s.effective(client, "").Paused != request.Paused {
 		wait = 0
 	}
-	waiting := &waiter{client: client, free: int(request.Free), known: request.Known, standing: request.Standing}
+	ticket := s.chains.next(client.ID, lineAgent, request.Ticket, r.RemoteAddr)
+	waiting := &waiter{ticket: ticket, client: client, free: int(request.Free), known: request.Known, standing: request.Standing}
 	if conn := s.park(w, r); conn != nil {
 		return s.holdParked(r, conn, waiting, wait)
 	}
@@ -45,8 +46,8 @@ func (s *Server) handlePoll(w http.ResponseWriter, r *http.Request, client webjo
 }
 
 // pollAnswer makes the answer of what was found.
-func (s *Server) pollAnswer(client webjob.Client, found work) wire.PollResponse {
-	response := wire.PollResponse{Repository: s.repository.timestamp(), Cancel: found.cancel, Change: found.change, Paused: s.effective(client, "").Paused, Time: now()}
+func (s *Server) pollAnswer(client webjob.Client, ticket string, found work) wire.PollResponse {
+	response := wire.PollResponse{Ticket: ticket, Repository: s.repository.timestamp(), Cancel: found.cancel, Change: found.change, Paused: s.effective(client, "").Paused, Time: now()}
 	if found.change {
 		response.Standing = found.standing
 	}
@@ -72,7 +73,7 @@ func (s *Server) holdBlocking(w http.ResponseWriter, r *http.Request, waiting *w
 		if len(found.runs) == 0 {
 			quiet(r)
 		}
-		return writeJSON(w, http.StatusOK, s.pollAnswer(waiting.client, found))
+		return writeJSON(w, http.StatusOK, s.pollAnswer(waiting.client, waiting.ticket, found))
 	case <-dropped:
 		return webjob.Errorf(webjob.Refused, "client %s is shut out", waiting.client.ID)
 	case <-r.Context().Done():
@@ -113,10 +114,10 @@ func (s *Server) holdParked(r *http.Request, conn *parked, waiting *waiter, wait
 	skip(r)
 	start, remote := time.Now(), r.RemoteAddr
 	s.metrics.polls.Inc()
-	client := waiting.client
+	client, ticket := waiting.client, waiting.ticket
 	waiting.answer = func(found work) {
 		s.metrics.polls.Dec()
-		err := conn.write(s.pollAnswer(client, found))
+		err := conn.write(s.pollAnswer(client, ticket, found))
 		s.logPoll(client, remote, found, time.Since(start), err)
 	}
 	waiting.drop = func() {

@@ -25,6 +25,7 @@ type Server struct {
 	sightings *sightings
 
 	repository  *repository
+	chains      *chains
 	dispatcher  *dispatcher
 	outbox      *hook.Outbox
 	connections *connections
@@ -72,7 +73,16 @@ func Open(ctx context.Context, settings *Settings, log *slog.Logger, open OpenBa
 	if err != nil {
 		return nil, errors.Join(err, backends.Store.Close())
 	}
+	secret, err := repository.online.PrivatePEM()
+	if err != nil {
+		return nil, errors.Join(err, backends.Store.Close())
+	}
+	chains, err := newChains(ctx, secret, backends.Store)
+	if err != nil {
+		return nil, errors.Join(err, backends.Store.Close())
+	}
 	s := &Server{
+		chains:      chains,
 		repository:  repository,
 		store:       backends.Store,
 		blobs:       backends.Blobs,
@@ -86,6 +96,7 @@ func Open(ctx context.Context, settings *Settings, log *slog.Logger, open OpenBa
 		uploads:     make(chan struct{}, maxUploads),
 	}
 	s.policy.Store(policy)
+	chains.notify = s.cloned
 	s.outbox = hook.NewOutbox(backends.Store, s.trigger, log, s.metrics.told)
 	s.dispatcher.ended, s.dispatcher.told = s.orderEnded, s.outbox.Wake
 	return s, nil
@@ -114,7 +125,7 @@ func (s *Server) orderEnded(o webjob.OrderStatus) []webjob.Delivery {
 
 // Close stores the last-seen times and closes the store.
 func (s *Server) Close(ctx context.Context) error {
-	return errors.Join(s.sightings.flush(ctx), s.store.Close())
+	return errors.Join(s.sightings.flush(ctx), s.chains.flush(ctx), s.store.Close())
 }
 
 func loadAuthority(dir string) (*trust.Authority, error) {

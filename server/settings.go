@@ -64,7 +64,9 @@ type ShutdownSettings struct {
 type ClientSettings struct {
 	// Certificate is how long a client's certificate holds; clients renew it at half of that.
 	Certificate config.Duration `toml:"certificate"`
-	Overdue     config.Duration `toml:"overdue"` // after so long without a word it is told; 0 never
+	// OnClone is "tell" or "suspend": what happens to a client whose identity two hold.
+	OnClone string          `toml:"on_clone"`
+	Overdue config.Duration `toml:"overdue"` // after so long without a word it is told; 0 never
 }
 
 func defaultSettings(dir string) *Settings {
@@ -74,7 +76,7 @@ func defaultSettings(dir string) *Settings {
 		Telemetry: ListenerSettings{Listen: "127.0.0.1:8445"},
 		Log:       LogSettings{Level: "info", Format: "text"},
 		Shutdown:  ShutdownSettings{Drain: config.Duration(30 * time.Second)},
-		Clients:   ClientSettings{Certificate: config.Duration(trust.ClientLifetime)},
+		Clients:   ClientSettings{Certificate: config.Duration(trust.ClientLifetime), OnClone: "tell"},
 		dir:       dir,
 	}
 }
@@ -117,6 +119,9 @@ func (s *Settings) Check() error {
 	}
 	if err := s.Clients.Certificate.Within("clients.certificate", 10*time.Second, 10*365*24*time.Hour); err != nil {
 		return err
+	}
+	if s.Clients.OnClone != "tell" && s.Clients.OnClone != "suspend" {
+		return config.Keyf("clients.on_clone", "%.40q is unknown; use \"tell\" or \"suspend\"", s.Clients.OnClone)
 	}
 	if s.Clients.Overdue != 0 {
 		if err := s.Clients.Overdue.Within("clients.overdue", 2*time.Minute, 366*24*time.Hour); err != nil {

@@ -26,7 +26,7 @@ func TestRenderedSettingsAreRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := &Settings{dir: "d"}
+	got := &Settings{dir: "d", Clients: defaultSettings("d").Clients} // init leaves these to their defaults
 	if err := config.Decode("webjobd.toml", want.render(), got); err != nil {
 		t.Fatal(err)
 	}

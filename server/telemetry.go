@@ -22,6 +22,7 @@ type metrics struct {
 	resultBytes  prometheus.Counter
 	payloadBytes prometheus.Counter
 	enrolments   *prometheus.CounterVec
+	clones       prometheus.Counter
 	hooks        *prometheus.CounterVec
 	triggers     *prometheus.CounterVec
 	polls        prometheus.Gauge
@@ -50,8 +51,11 @@ func newMetrics() *metrics {
 			Name: "webjob_payload_bytes_total", Help: "Bytes of payloads given out.",
 		}),
 		enrolments: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "webjob_enrolments_total", Help: "Certificates given for a token, by role.",
+			Name: "webjob_enrolments_total", Help: "Certificates given, by role for a token, and renewal.",
 		}, []string{"role"}),
+		clones: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "webjob_clones_total", Help: "Signs that two hold the identity of a client.",
+		}),
 		hooks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "webjob_hooks_total", Help: "Hooks asked, by hook and what came of it: allowed, refused, failed_open, failed_closed.",
 		}, []string{"hook", "answer"}),
@@ -62,7 +66,7 @@ func newMetrics() *metrics {
 			Name: "webjob_agents_waiting", Help: "Agents whose poll is held open now.",
 		}),
 	}
-	m.registry.MustRegister(m.hooks, m.triggers, m.polls, m.requests, m.durations, m.results, m.repeated, m.resultBytes, m.payloadBytes, m.enrolments,
+	m.registry.MustRegister(m.clones, m.hooks, m.triggers, m.polls, m.requests, m.durations, m.results, m.repeated, m.resultBytes, m.payloadBytes, m.enrolments,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -20,7 +20,8 @@ type waiter struct {
 	deadline *time.Timer
 	soon     *time.Timer // when looking again may help; nil for no such time
 	queued   bool
-	fresh    bool // to be answered at once, with or without work
+	ticket   string // for the next poll
+	fresh    bool   // to be answered at once, with or without work
 }
 
 // work is what a poll brings.

@@ -36,6 +36,9 @@ const (
 	// is the payload for the platform that was asked for.
 	HeaderBundleLength   = "Webjob-Bundle-Length"
 	HeaderManifestLength = "Webjob-Manifest-Length"
+	// HeaderTicket is the ticket of the exchange before in a request for a job, and in its
+	// answer the one to show next.
+	HeaderTicket = "Webjob-Ticket"
 	// HeaderLimits carries the server's ceilings for a run as JSON of the domain's
 	// Limits; they only ever make a job's own limits tighter.
 	HeaderLimits = "Webjob-Limits"

@@ -33,6 +33,7 @@ type PollRequest struct {
 	// StandingDigest.
 	Standing webjob.Digest `json:"standing,omitempty"`
 	Paused   bool          `json:"paused,omitempty"` // as the server said last
+	Ticket   string        `json:"ticket,omitempty"` // of the poll before
 }
 
 // PollResponse is the work. All of it empty means: ask again.
@@ -42,6 +43,8 @@ type PollResponse struct {
 	// Repository is the version of the job repository's timestamp; the client gets the
 	// repository anew when it holds an older one.
 	Repository int64 `json:"repository"`
+	// Ticket is to be shown with the next poll.
+	Ticket string `json:"ticket,omitempty"`
 	// Standing replaces the standing orders when Change is set.
 	Change   bool     `json:"change,omitempty"`
 	Standing [][]byte `json:"standing,omitempty"` // envelopes of orders whose time the agent keeps

@@ -52,7 +52,8 @@ type member struct {
 	source net.IP
 	conn   *tls.Conn
 	reader *bufio.Reader
-	told   bool  // counted as waiting
+	told   bool // counted as waiting
+	ticket string
 	view   int64 // version of the job repository that it has
 }
 
@@ -250,7 +251,7 @@ func (m *member) request(ctx context.Context, method, path string, header http.H
 }
 
 func (m *member) poll(ctx context.Context) error {
-	body, err := json.Marshal(wire.PollRequest{WaitMS: m.swarm.wait.Milliseconds(), Free: 1})
+	body, err := json.Marshal(wire.PollRequest{WaitMS: m.swarm.wait.Milliseconds(), Free: 1, Ticket: m.ticket})
 	if err != nil {
 		return err
 	}
@@ -263,6 +264,7 @@ func (m *member) poll(ctx context.Context) error {
 	if err := json.Unmarshal(answer, &response); err != nil {
 		return err
 	}
+	m.ticket = response.Ticket
 	if response.Repository > m.view {
 		if err := m.sync(ctx); err != nil {
 			return err

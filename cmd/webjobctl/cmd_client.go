@@ -81,9 +81,19 @@ func showClient(c *cobra.Command, client webjob.Client) error {
 		{Name: "Last seen:", Value: cli.Time(client.LastSeen)},
 		{Name: "Suspended:", Value: cli.Time(client.SuspendedAt)},
 		{Name: "Overdue since:", Value: cli.Time(client.OverdueAt)},
+		{Name: "Asked to return:", Value: cli.Time(client.AskedAt)},
+		{Name: "May return until:", Value: cli.Time(client.ApprovedUntil)},
+		{Name: "Clone:", Value: cloneOf(client.Clone)},
 		{Name: "Revoked:", Value: cli.Time(client.RevokedAt)},
 		{Name: "Reason:", Value: client.Reason},
 	})
+}
+
+func cloneOf(clone *webjob.Clone) string {
+	if clone == nil {
+		return ""
+	}
+	return fmt.Sprintf("two holders? %s at %s, and before it %s at %s: %s", clone.Address, cli.Time(clone.At), clone.OtherAddress, cli.Time(clone.OtherAt), clone.Reason)
 }
 
 func clientShowCommand(open openHome) *cobra.Command {

@@ -50,6 +50,7 @@ type Agent struct {
 	held     map[string]time.Time // runs that could not begin, and until when they are not wanted
 	lost     map[string]bool      // runs to report as lost
 	again    context.CancelFunc   // ends the poll under way, to ask again with what is free now
+	ticket   string               // of the last poll; used by its loop alone
 	fresh    bool                 // the certificate is another one than that of the connection
 	full     bool                 // the poll under way said that nothing is free
 	status   Status
@@ -86,6 +87,9 @@ func Run(ctx context.Context, s *endpoint.State, settings *endpoint.Settings, pr
 		status: Status{PID: os.Getpid(), Version: webjob.Version(), Started: time.Now().UTC(), State: StateConnecting},
 	}
 	if a.standing, err = s.Standing(); err != nil {
+		return err
+	}
+	if a.ticket, err = s.AgentTicket(); err != nil {
 		return err
 	}
 	log.Info("agent started", "version", webjob.Version(), "state", s.Dir(), "max_runs", settings.Agent.MaxRuns)
@@ -210,6 +214,12 @@ func (a *Agent) poll(ctx context.Context, c *wire.Client) error {
 		}
 	}
 	a.mu.Unlock()
+	if err == nil && response.Ticket != "" {
+		a.ticket = response.Ticket
+		if err := a.state.KeepAgentTicket(a.ticket); err != nil {
+			a.log.Warn("the ticket of a poll was not kept", "error", err)
+		}
+	}
 	if err != nil && interrupted {
 		return errAskAgain
 	}
@@ -252,7 +262,7 @@ func (a *Agent) request(cancel context.CancelFunc) wire.PollRequest {
 	}
 	free := max(0, a.settings.Agent.MaxRuns-int64(len(a.children)))
 	a.full = free == 0 || len(a.held) > 0
-	return wire.PollRequest{Free: free, Known: known, Standing: wire.StandingDigest(a.standing), Paused: a.paused}
+	return wire.PollRequest{Free: free, Known: known, Standing: wire.StandingDigest(a.standing), Paused: a.paused, Ticket: a.ticket}
 }
 
 // askAgain ends the poll under way when the server should know what is free now.

@@ -24,6 +24,7 @@ type Requester struct {
 	ID         string
 	Labels     webjob.Labels // of the enrolment; the repository may have others
 	Repository *trust.Repository
+	Ticket     string // of the exchange before
 }
 
 // VerificationError says that the server answered and its answer was not
@@ -41,6 +42,7 @@ type Offer struct {
 	*trust.SignedManifest
 	// Repository is the view of the job repository that vouches for the manifest.
 	Repository *trust.Repository
+	Ticket     string // for the next exchange
 	// Limits are the server's ceilings, PutURL its wish for the result; both may be empty.
 	Limits webjob.Limits
 	PutURL string
@@ -56,7 +58,7 @@ const maxBundleBytes = 16 << 20
 
 // Job gets and verifies the manifest of the version of a job that this client gets,
 // with what is new in the job repository. An error of verification is a
-// [*VerificationError]. The caller closes the offer.
+// [*VerificationError]; the offer then holds only a ticket. The caller closes the offer.
 func Job(ctx context.Context, c *wire.Client, who Requester, name string, q wire.JobQuery, now time.Time) (*Offer, error) {
 	if err := webjob.CheckJobName(name); err != nil {
 		return nil, err
@@ -65,15 +67,15 @@ func Job(ctx context.Context, c *wire.Client, who Requester, name string, q wire
 	if err != nil {
 		return nil, err
 	}
-	response, err := c.Send(ctx, http.MethodGet, wire.JobPath(name, q), http.Header{wire.HeaderHave: {string(have)}}, nil, -1)
+	response, err := c.Send(ctx, http.MethodGet, wire.JobPath(name, q), http.Header{wire.HeaderHave: {string(have)}, wire.HeaderTicket: {who.Ticket}}, nil, -1)
 	if err != nil {
 		return nil, err
 	}
 	o, err := read(response, who, name, q.Version, now)
 	if err != nil {
-		return nil, errors.Join(err, response.Body.Close())
+		return &Offer{Ticket: response.Header.Get(wire.HeaderTicket)}, errors.Join(err, response.Body.Close())
 	}
-	o.client = c
+	o.client, o.Ticket = c, response.Header.Get(wire.HeaderTicket)
 	return o, nil
 }
 

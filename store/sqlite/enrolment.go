@@ -73,19 +73,25 @@ func (s *Store) Enroll(ctx context.Context, secret webjob.Digest, client webjob.
 	})
 }
 
-const clientColumns = `id, labels, platform, key, enrolled_at, last_seen, revoked_at, reason, suspended_at, overdue_at, facts, asked_at, approved_until`
+const clientColumns = `id, labels, platform, key, enrolled_at, last_seen, revoked_at, reason, suspended_at, overdue_at, facts, asked_at, approved_until, clone`
 
 func scanClient(row scanner) (webjob.Client, error) {
 	var c webjob.Client
 	var labels string
 	var enrolled, seen, revoked, suspended, overdue, asked, approved sql.NullInt64
-	var facts sql.NullString
-	if err := row.Scan(&c.ID, &labels, &c.Platform, &c.Key, &enrolled, &seen, &revoked, &c.Reason, &suspended, &overdue, &facts, &asked, &approved); err != nil {
+	var facts, clone sql.NullString
+	if err := row.Scan(&c.ID, &labels, &c.Platform, &c.Key, &enrolled, &seen, &revoked, &c.Reason, &suspended, &overdue, &facts, &asked, &approved, &clone); err != nil {
 		return c, err
 	}
 	c.EnrolledAt, c.LastSeen, c.RevokedAt = fromMicros(enrolled), fromMicros(seen), fromMicros(revoked)
 	c.SuspendedAt, c.OverdueAt = fromMicros(suspended), fromMicros(overdue)
 	c.AskedAt, c.ApprovedUntil = fromMicros(asked), fromMicros(approved)
+	if clone.Valid {
+		c.Clone = &webjob.Clone{}
+		if err := json.Unmarshal([]byte(clone.String), c.Clone); err != nil {
+			return c, err
+		}
+	}
 	if facts.Valid {
 		c.Facts = &webjob.Facts{}
 		if err := json.Unmarshal([]byte(facts.String), c.Facts); err != nil {

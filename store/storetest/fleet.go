@@ -232,6 +232,23 @@ func clientChanges(t *testing.T, s webjob.Store) {
 	must(t, s.LetReturn(t.Context(), "a", time.Time{}, time.Time{}))
 	want.AskedAt, want.ApprovedUntil = time.Time{}, time.Time{}
 	wantEqual(t, get(), want)
+	clone := webjob.Clone{Client: "a", Reason: "two", Address: "10.0.0.1:1", At: now, OtherAddress: "10.0.0.2:2", OtherAt: now}
+	must(t, s.AddClone(t.Context(), clone, nil))
+	want.Clone = &clone
+	wantEqual(t, get(), want)
+	must(t, s.ForgetClone(t.Context(), "a"))
+	want.Clone = nil
+	wantEqual(t, get(), want)
+	first := webjob.Chain{Client: "a", Line: "run", Counter: 7, Branch: 1 << 62, Abandoned: []webjob.Branch{{ID: 1, After: 7}, {ID: 1 << 62, After: 2}}, Address: "10.0.0.1:1", At: now}
+	other := webjob.Chain{Client: "a", Line: "agent", Counter: 1, Branch: 3, At: now}
+	must(t, s.SaveChains(t.Context(), []webjob.Chain{{Client: "a", Line: "run", Counter: 6, At: now}, other}))
+	must(t, s.SaveChains(t.Context(), []webjob.Chain{first}))
+	chains := map[string]webjob.Chain{}
+	must(t, s.Chains(t.Context(), func(c webjob.Chain) error {
+		chains[c.Line] = c
+		return nil
+	}))
+	wantEqual(t, chains, map[string]webjob.Chain{"run": first, "agent": other})
 	wantKind(t, s.SetFacts(t.Context(), "nobody", webjob.Facts{}), webjob.NotFound)
 }
 

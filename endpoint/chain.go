@@ -1,0 +1,67 @@
+package endpoint
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+
+	"github.com/gofrs/flock"
+
+	"webjob.dev/webjob"
+)
+
+// Files of the tickets that this client got last; see the server's chain of them.
+const (
+	agentTicketFile = getFolder + "/ticket-agent"
+	runTicketFile   = getFolder + "/ticket-run"
+	runTicketLock   = getFolder + "/ticket-run.lock"
+	maxTicket       = 256
+)
+
+// AgentTicket returns the ticket of the last poll, "" when there is none.
+func (s *State) AgentTicket() (string, error) { return s.readTicket(agentTicketFile) }
+
+// KeepAgentTicket keeps the ticket of a poll.
+func (s *State) KeepAgentTicket(ticket string) error { return s.keepTicket(agentTicketFile, ticket) }
+
+func (s *State) readTicket(name string) (string, error) {
+	text, err := os.ReadFile(s.path(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil || len(text) > maxTicket {
+		return "", webjob.Errorf(webjob.Unavailable, "ticket: %s cannot be read: %w", s.path(name), err)
+	}
+	return string(text), nil
+}
+
+// keepTicket writes without waiting for the disk: one that a crash loses is forgiven.
+func (s *State) keepTicket(name, ticket string) error {
+	if ticket == "" || len(ticket) > maxTicket {
+		return nil
+	}
+	draft := s.path(name) + ".new"
+	if err := os.WriteFile(draft, []byte(ticket), 0o600); err != nil {
+		return webjob.Errorf(webjob.Unavailable, "ticket: %w; free space or mend the state folder", err)
+	}
+	if err := os.Rename(draft, s.path(name)); err != nil {
+		return webjob.Errorf(webjob.Unavailable, "ticket: %w", err)
+	}
+	return nil
+}
+
+// withTicket does one exchange: it hands over the ticket of the one before and keeps
+// the next one. Runs at the same time wait for each other.
+func (s *State) withTicket(exchange func(ticket string) (next string, err error)) error {
+	lock := flock.New(s.path(runTicketLock))
+	if err := lock.Lock(); err != nil {
+		return webjob.Errorf(webjob.Unavailable, "ticket: %w; free space or mend the state folder", err)
+	}
+	defer func() { _ = lock.Unlock() }() // closing releases it
+	ticket, err := s.readTicket(runTicketFile)
+	if err != nil {
+		return err
+	}
+	next, err := exchange(ticket)
+	return errors.Join(err, s.keepTicket(runTicketFile, next))
+}

@@ -1,0 +1,231 @@
+package server
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"webjob.dev/webjob"
+)
+
+// A client shows with each poll and each job that it asks for the ticket of the
+// exchange before, and gets the next one. Two holders of one identity cannot both have
+// the newest ticket: sooner or later each shows one that the other's line left behind.
+//
+// A ticket is a counter on a branch, signed by the server. An older one may mean no
+// more than that a client crashed before it kept the newer one; then a new branch
+// begins, and what came later on the one before is never heard of again. When it is,
+// there are two.
+
+// Lines of tickets: an agent and single runs have one each, so that neither waits for
+// the other.
+const (
+	lineAgent = "agent"
+	lineRun   = "run"
+)
+
+// Bounds of what is remembered and forgiven.
+const (
+	maxAbandoned = 8
+	maxBehind    = 16 // tickets that a crash may lose
+	cloneQuiet   = time.Hour
+)
+
+const ticketBytes = 8 + 8 + 16 // counter, branch, code
+
+// chains follows the tickets of all clients.
+type chains struct {
+	key    []byte
+	store  webjob.Clients
+	mu     sync.Mutex
+	lines  map[string]*webjob.Chain // by client and line
+	dirty  map[string]bool
+	told   map[string]time.Time // clones, by client
+	notify func(webjob.Clone)
+}
+
+func newChains(ctx context.Context, secret []byte, store webjob.Clients) (*chains, error) {
+	key := sha256.Sum256(append([]byte("webjob tickets 1\n"), secret...))
+	c := &chains{key: key[:], store: store, lines: map[string]*webjob.Chain{}, dirty: map[string]bool{}, told: map[string]time.Time{}}
+	return c, store.Chains(ctx, func(chain webjob.Chain) error {
+		c.lines[chain.Client+"/"+chain.Line] = &chain
+		return nil
+	})
+}
+
+// code signs a ticket.
+func (c *chains) code(client, line string, counter, branch uint64) []byte {
+	m := hmac.New(sha256.New, c.key)
+	fmt.Fprintf(m, "%s/%s/%d/%d", client, line, counter, branch)
+	return m.Sum(nil)[:16]
+}
+
+func (c *chains) encode(client, line string, counter, branch uint64) string {
+	raw := binary.BigEndian.AppendUint64(nil, counter)
+	raw = binary.BigEndian.AppendUint64(raw, branch)
+	return base64.RawURLEncoding.EncodeToString(append(raw, c.code(client, line, counter, branch)...))
+}
+
+// decode reads a ticket of ours. Anything else is no ticket.
+func (c *chains) decode(client, line, text string) (counter, branch uint64, found bool) {
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || len(raw) != ticketBytes {
+		return 0, 0, false
+	}
+	counter, branch = binary.BigEndian.Uint64(raw), binary.BigEndian.Uint64(raw[8:])
+	return counter, branch, hmac.Equal(raw[16:], c.code(client, line, counter, branch))
+}
+
+// next takes a ticket that a client shows and returns the next one.
+func (c *chains) next(client, line, ticket, address string) string {
+	counter, branch, found := c.decode(client, line, ticket)
+	at := now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	id := client + "/" + line
+	known := c.lines[id]
+	if known == nil {
+		known = &webjob.Chain{Client: client, Line: line, Counter: counter, Branch: newBranch()}
+		if found {
+			known.Branch = branch
+		}
+		c.lines[id] = known
+	}
+	switch {
+	case !found && known.Counter == 0: // the first exchange
+	case !found:
+		c.leave(known, 0)
+	case left(known, branch) != nil && counter > left(known, branch).After:
+		c.clone(known, address, at, "a ticket that another holder of this identity had left behind was shown")
+		c.leave(known, known.Counter-1) // whoever holds its newest ticket is the other one
+	case left(known, branch) != nil: // the place where the branches part, once more
+		c.leave(known, counter)
+	case branch != known.Branch: // ours, and lost here in a crash
+		c.abandon(known, max(known.Counter, counter)) // where they parted is not known
+		known.Branch, known.Counter = branch, max(known.Counter, counter)
+	case counter >= known.Counter:
+		known.Counter = counter
+	default:
+		if known.Counter-counter > maxBehind {
+			c.clone(known, address, at, fmt.Sprintf("a ticket %d exchanges old was shown: the state folder was copied, or restored from a backup", known.Counter-counter))
+		}
+		c.leave(known, counter)
+	}
+	known.Counter++
+	known.Address, known.At = address, at
+	c.dirty[id] = true
+	return c.encode(client, line, known.Counter, known.Branch)
+}
+
+// left returns a branch that was left behind.
+func left(known *webjob.Chain, branch uint64) *webjob.Branch {
+	for i := range known.Abandoned {
+		if known.Abandoned[i].ID == branch {
+			return &known.Abandoned[i]
+		}
+	}
+	return nil
+}
+
+// leave begins a new branch.
+func (c *chains) leave(known *webjob.Chain, after uint64) {
+	c.abandon(known, after)
+	known.Branch = newBranch()
+}
+
+// abandon leaves the branch of now behind, after a ticket.
+func (c *chains) abandon(known *webjob.Chain, after uint64) {
+	known.Abandoned = append(known.Abandoned, webjob.Branch{ID: known.Branch, After: after})
+	if extra := len(known.Abandoned) - maxAbandoned; extra > 0 {
+		known.Abandoned = slices.Delete(known.Abandoned, 0, extra)
+	}
+}
+
+// clone tells of two holders, not more often than once an hour for a client.
+func (c *chains) clone(known *webjob.Chain, address string, at time.Time, reason string) {
+	if at.Sub(c.told[known.Client]) < cloneQuiet {
+		return
+	}
+	c.told[known.Client] = at
+	clone := webjob.Clone{Client: known.Client, Reason: reason, Address: address, At: at, OtherAddress: known.Address, OtherAt: known.At}
+	go c.notify(clone) // it asks the store, and others wait for this lock
+}
+
+// forget lets a client begin anew: an operator has looked into it.
+func (c *chains) forget(client string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.told, client)
+	for _, line := range []string{lineAgent, lineRun} {
+		if known := c.lines[client+"/"+line]; known != nil {
+			known.Abandoned, known.Counter = nil, 0
+			c.dirty[client+"/"+line] = true
+		}
+	}
+}
+
+func newBranch() uint64 {
+	var raw [8]byte
+	_, _ = rand.Read(raw[:]) // never fails (crypto/rand)
+	return binary.BigEndian.Uint64(raw[:]) >> 1
+}
+
+// flush stores what has changed. What a crash loses, clients bring back.
+func (c *chains) flush(ctx context.Context) error {
+	c.mu.Lock()
+	var changed []webjob.Chain
+	for id := range c.dirty {
+		copied := *c.lines[id]
+		copied.Abandoned = slices.Clone(copied.Abandoned)
+		changed = append(changed, copied)
+	}
+	c.dirty = map[string]bool{}
+	c.mu.Unlock()
+	if len(changed) == 0 {
+		return nil
+	}
+	err := c.store.SaveChains(ctx, changed)
+	if err != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for _, chain := range changed {
+			c.dirty[chain.Client+"/"+chain.Line] = true
+		}
+	}
+	return err
+}
+
+// cloned tells operators and triggers of two holders of one identity and, when the
+// settings say so, shuts them both out.
+func (s *Server) cloned(clone webjob.Clone) {
+	ctx := context.Background()
+	s.metrics.clones.Inc()
+	s.log.Error("two holders of one client identity, or a restored one", "client", clone.Client, "reason", clone.Reason,
+		slog.String("address", clone.Address), slog.Time("at", clone.At), slog.String("other_address", clone.OtherAddress), slog.Time("other_at", clone.OtherAt))
+	client, err := s.store.Client(ctx, clone.Client)
+	if err != nil {
+		s.log.Error("a clone could not be told", "client", clone.Client, "error", err)
+		return
+	}
+	event := newEvent(webjob.OnClone, client)
+	event.Reason, event.Address, event.OtherAddress, event.LastSeen = clone.Reason, clone.Address, clone.OtherAddress, clone.OtherAt
+	err = s.store.AddClone(ctx, clone, s.deliveries(event, client.Subject()))
+	if err == nil {
+		s.outbox.Wake()
+	}
+	if err == nil && s.settings.Clients.OnClone == "suspend" {
+		err = s.store.SuspendClient(ctx, client.ID, "two holders of one identity: "+clone.Address+" and "+clone.OtherAddress, now())
+		s.shutOut(client.ID)
+	}
+	if err != nil {
+		s.log.Error("a clone could not be told", "client", clone.Client, "error", err)
+	}
+}

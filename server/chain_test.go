@@ -1,0 +1,103 @@
+package server
+
+import (
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"webjob.dev/webjob"
+	"webjob.dev/webjob/store/sqlite"
+)
+
+// TestChains lets a client lose tickets in crashes and the server forget what it had
+// not stored: no clone is told. With a second holder, one is.
+func TestChains(t *testing.T) {
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "meta.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	round := 0
+	rapid.Check(t, func(t *rapid.T) {
+		round++
+		client := "web" + string(rune('a'+round%26)) + rapid.StringMatching(`[a-z]{8}`).Draw(t, "client")
+		var told atomic.Int64
+		open := func() *chains {
+			c, err := newChains(t.Context(), []byte("secret"), store)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.notify = func(webjob.Clone) { told.Add(1) }
+			return c
+		}
+		c := open()
+		var mine []string // tickets that the client got, the newest last
+		last := func(tickets []string) string {
+			if len(tickets) == 0 {
+				return ""
+			}
+			return tickets[len(tickets)-1]
+		}
+		for range rapid.IntRange(1, 40).Draw(t, "steps") {
+			switch rapid.IntRange(0, 5).Draw(t, "step") {
+			case 0: // a crash of the client loses the newest ticket
+				if len(mine) > 0 {
+					mine = mine[:len(mine)-1]
+				}
+			case 1: // the server stops
+				if err := c.flush(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				c = open()
+			case 2: // or crashes
+				c = open()
+			default:
+				mine = append(mine, c.next(client, lineRun, last(mine), "10.0.0.1:1"))
+			}
+		}
+		if len(c.told) > 0 {
+			t.Fatalf("a clone was told, and there is none")
+		}
+		mine = append(mine, c.next(client, lineRun, last(mine), "10.0.0.1:1"))
+		theirs := []string{last(mine)}
+		for range 3 { // both go on, in turns
+			theirs = append(theirs, c.next(client, lineRun, last(theirs), "10.0.0.2:2"))
+			mine = append(mine, c.next(client, lineRun, last(mine), "10.0.0.1:1"))
+		}
+		if len(c.told) == 0 {
+			t.Fatalf("two holders were not noticed")
+		}
+	})
+}
+
+// Tickets are of one client and one line, and nobody but the server makes them.
+func TestTicketsOfOthersDoNotCount(t *testing.T) {
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "meta.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	c, err := newChains(t.Context(), []byte("secret"), store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ticket := c.next("web1", lineRun, "", "")
+	if _, _, found := c.decode("web1", lineRun, ticket); !found {
+		t.Fatal("its own ticket does not count")
+	}
+	changed := []byte(ticket)
+	changed[3] ^= 1
+	for name, decode := range map[string]func() (uint64, uint64, bool){
+		"another client's": func() (uint64, uint64, bool) { return c.decode("web2", lineRun, ticket) },
+		"another line's":   func() (uint64, uint64, bool) { return c.decode("web1", lineAgent, ticket) },
+		"a changed one":    func() (uint64, uint64, bool) { return c.decode("web1", lineRun, string(changed)) },
+		"a cut one":        func() (uint64, uint64, bool) { return c.decode("web1", lineRun, ticket[:20]) },
+		"nonsense":         func() (uint64, uint64, bool) { return c.decode("web1", lineRun, "../../x") },
+	} {
+		if _, _, found := decode(); found {
+			t.Errorf("%s counts", name)
+		}
+	}
+}
