@@ -49,6 +49,9 @@ func RunOffer(ctx context.Context, s *State, settings *Settings, offer wire.Offe
 	if err := s.checkUnclaimed(offer.Run); err != nil {
 		return nil, err
 	}
+	if err := s.checkNotRestored(order.Created, offer.At, time.Now()); err != nil {
+		return nil, err
+	}
 	r, err := s.newRun(settings, Request{Job: order.Job, Arguments: order.Arguments, order: order, view: view, run: offer.Run})
 	if err != nil {
 		return nil, err

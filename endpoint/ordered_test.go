@@ -232,3 +232,41 @@ func TestRunsOfOrdersHappenOnce(t *testing.T) {
 		t.Error("the note is kept for good")
 	}
 }
+
+// A state folder that was restored from a backup has forgotten the runs since. Orders
+// from before it was found do not run; later ones do.
+func TestRestoredStateRunsNothingTwice(t *testing.T) {
+	w := newOrderWorld(t)
+	past := func(o *webjob.Order) {
+		o.Created = o.Created.Add(-time.Minute)
+		o.NotBefore = o.Created
+	}
+	if _, err := w.run(w.offer(func(o *webjob.Order) { o.ID = "o0" })); err != nil {
+		t.Fatal(err)
+	}
+	backup := filepath.Join(t.TempDir(), "backup")
+	must(t, os.CopyFS(backup, os.DirFS(w.dir)))
+	ran, err := w.run(w.offer(past))
+	must(t, err)
+	if ran.Record.Outcome != webjob.NotStarted {
+		t.Fatalf("got %+v", ran.Record)
+	}
+	must(t, os.RemoveAll(w.dir))
+	must(t, os.CopyFS(w.dir, os.DirFS(backup)))
+	must(t, os.Chmod(w.dir, 0o700))
+	if w.state.Claimed("o1.web1") {
+		t.Fatal("the backup knows of the run; the test shows nothing")
+	}
+	for range 2 {
+		if ran, err := w.run(w.offer(past)); !errors.Is(err, endpoint.ErrLost) {
+			t.Errorf("an order from before: %+v, %v", ran, err)
+		}
+	}
+	later := func(o *webjob.Order) {
+		o.ID, o.Created = "o2", time.Now().UTC().Add(2*time.Second).Truncate(time.Second)
+		o.Expires = o.Created.Add(time.Hour)
+	}
+	if _, err := w.run(w.offer(later)); err != nil {
+		t.Errorf("a later order: %v", err)
+	}
+}
