@@ -5,6 +5,7 @@
 //	bench p2                 one cold webjob run beside curl | sh | curl -T
 //	bench p3                 idle agents held by one server: memory and CPU time
 //	bench p4                 one order to 10,000 agents
+//	bench trust              what a job repository of 10,000 jobs costs a client
 //	bench p6                 pages of lists with 10 thousand to a million runs
 //	bench chart OUT.svg      what p3 measured, as a picture
 //	bench bare ...           the bare net/http peer, started by the others
@@ -28,7 +29,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return errors.New("usage: bench p1|p2|p3|p4|p6")
+		return errors.New("usage: bench p1|p2|p3|p4|p6|trust")
 	}
 	switch args[0] {
 	case "p1":
@@ -39,6 +40,8 @@ func run(args []string) error {
 		return idleAgents(args[1:])
 	case "p4":
 		return oneOrder(args[1:])
+	case "trust":
+		return repositoryCosts(args[1:])
 	case "p6":
 		return growth(args[1:])
 	case "chart":
@@ -46,7 +49,7 @@ func run(args []string) error {
 	case "bare":
 		return serveBare(args[1:])
 	}
-	return fmt.Errorf("there is no benchmark %q; use p1, p2, p3, p4 or p6", args[0])
+	return fmt.Errorf("there is no benchmark %q; use p1, p2, p3, p4, p6 or trust", args[0])
 }
 
 // figure is one measured value: the median of the rounds, and their range.

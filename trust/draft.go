@@ -24,9 +24,13 @@ const (
 	TimestampLifetime = 24 * time.Hour
 )
 
-// binBits is the number of bits of a path's hash that choose its bin: 16 bins for each
-// delegated role keep what changes small and what must be signed few.
-const binBits = 4
+// binBits is the number of bits of a path's hash that choose its bin. With 128 bins for
+// each delegated role, a client of a repository of 10,000 jobs verifies about 80 of them
+// to run one, and a change of signers is not too many signatures.
+const (
+	binBits   = 7
+	binDigits = 2 // of a bin's number, hexadecimal
+)
 
 // Draft is a change of the job repository that waits for signatures.
 type Draft struct {

@@ -367,7 +367,7 @@ func (r *Repository) loadNamed(name string) error {
 // cutBin takes the name of a bin apart; names of other roles have no such end.
 func cutBin(name string) (role string, found bool) {
 	i := strings.LastIndex(name, "-")
-	if i < 1 || len(name)-i != 2 {
+	if i < 1 || len(name)-i != 1+binDigits {
 		return name, false
 	}
 	return name[:i], true
@@ -511,7 +511,7 @@ func (r *Repository) bundlePath(b *webjob.RepositoryBundle, have webjob.Reposito
 }
 
 // File returns one metadata file in the layout of The Update Framework with consistent
-// snapshots, such as "timestamp.json" or "3.common-a.json".
+// snapshots, such as "timestamp.json" or "3.common-2a.json".
 func (r *Repository) File(name string, roots [][]byte) ([]byte, bool) {
 	if name == RoleTimestamp+".json" {
 		return r.held.Timestamp, true
