@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"webjob.dev/webjob"
+	"webjob.dev/webjob/cli"
+	"webjob.dev/webjob/operator"
+	"webjob.dev/webjob/trust"
+)
+
+// proposal makes a draft of what the repository is now; nil says that there is nothing
+// to change.
+type proposal func(ctx context.Context, s *operator.Session, h *operator.Home, r *operator.Repository) (*trust.Draft, error)
+
+// propose makes a draft, shows it, signs it with the keys and hands it in.
+func propose(c *cobra.Command, open openHome, what string, names []string, make proposal) error {
+	s, err := open.session()
+	if err != nil {
+		return err
+	}
+	h, err := open()
+	if err != nil {
+		return err
+	}
+	r, err := s.RepositoryAsSeen(c.Context())
+	if err == nil && r.View == nil {
+		_, err = h.PinnedRepository()
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	d, err := make(c.Context(), s, h, r)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	if d == nil {
+		c.PrintErrf("%s: nothing is to be done\n", what)
+		return nil
+	}
+	if _, err := s.Signers(r.View, d, names); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	if err := showDraft(c, s, r.View, d); err != nil {
+		return err
+	}
+	response, err := s.Hand(c.Context(), r.View, d, names)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	tellDraft(c, response)
+	return nil
+}
+
+func addKeyFlag(c *cobra.Command, names *[]string) {
+	c.Flags().StringArrayVar(names, "key", nil, "key that signs; may be repeated (default: the keys here that may)")
+}
+
+func repoRotateCommand(open openHome) *cobra.Command {
+	var names, signWith []string
+	var threshold int
+	c := &cobra.Command{
+		Use: "rotate KEY...", Short: "Give the job repository to these people from now on", Args: cobra.MinimumNArgs(1),
+		Long: `Rotate replaces the people who sign: to add a colleague, to take out a key that was lost or
+stolen, to change how many must sign. Enough of the people before and enough of the new
+ones must sign. Clients follow by themselves. Rules of the policy keep those of their
+people who stay; a rule that would lose too many is to be changed first.`,
+		Example: `  webjobctl repo rotate alice carol dave --threshold 2     bob's key was lost`,
+		RunE: func(c *cobra.Command, args []string) error {
+			names = args
+			return propose(c, open, "repo rotate", signWith, func(_ context.Context, _ *operator.Session, h *operator.Home, r *operator.Repository) (*trust.Draft, error) {
+				people, err := h.People(names)
+				if err != nil {
+					return nil, err
+				}
+				before, err := r.View.Policy()
+				if err != nil {
+					return nil, err
+				}
+				policy, err := before.WithPeople(people, threshold)
+				if err != nil {
+					return nil, err
+				}
+				return r.View.ProposeSigners(people, threshold, r.Online, policy, time.Now())
+			})
+		},
+	}
+	c.Flags().IntVar(&threshold, "threshold", 1, "how many of the keys must sign")
+	addKeyFlag(c, &signWith)
+	return c
+}
+
+func repoDelegateCommand(open openHome) *cobra.Command {
+	var keys, jobs, signWith []string
+	threshold := 1
+	c := &cobra.Command{
+		Use: "delegate TEAM", Short: "Let a team sign the jobs of its own names, and nobody else", Args: cobra.ExactArgs(1),
+		Example: `  webjobctl repo delegate web --jobs 'web-*' --by dora --by emil --threshold 2`,
+		RunE: func(c *cobra.Command, args []string) error {
+			return propose(c, open, "repo delegate", signWith, func(_ context.Context, _ *operator.Session, h *operator.Home, r *operator.Repository) (*trust.Draft, error) {
+				people, err := h.People(keys)
+				if err != nil {
+					return nil, err
+				}
+				var public []*trust.PublicKey
+				for _, person := range people {
+					public = append(public, person.Key())
+				}
+				if len(jobs) == 0 {
+					return nil, cli.Usagef("no --jobs; say which names are the team's, such as --jobs 'web-*'")
+				}
+				return r.View.ProposeTeam(args[0], jobs, public, threshold, time.Now())
+			})
+		},
+	}
+	c.Flags().StringArrayVar(&jobs, "jobs", nil, "glob of job names; may be repeated")
+	c.Flags().StringArrayVar(&keys, "by", nil, "key of the team; may be repeated")
+	c.Flags().IntVar(&threshold, "threshold", 1, "how many of the team must sign")
+	addKeyFlag(c, &signWith)
+	return c
+}
+
+func repoRenewCommand(open openHome) *cobra.Command {
+	var within time.Duration
+	var signWith []string
+	c := &cobra.Command{
+		Use: "renew", Short: "Sign anew what expires soon", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return propose(c, open, "repo renew", signWith, func(_ context.Context, _ *operator.Session, _ *operator.Home, r *operator.Repository) (*trust.Draft, error) {
+				now := time.Now()
+				return r.View.ProposeRenewal(now.Add(within), now)
+			})
+		},
+	}
+	c.Flags().DurationVar(&within, "within", 60*24*time.Hour, "what counts as soon")
+	addKeyFlag(c, &signWith)
+	return c
+}
+
+func repoPolicyCommand(open openHome) *cobra.Command {
+	c := &cobra.Command{Use: "policy", Short: "Who may order what"}
+	var signWith []string
+	set := &cobra.Command{
+		Use: "set FILE", Short: "Propose the policy of a JSON file", Args: cobra.ExactArgs(1),
+		Long: `Set proposes a policy. Start from what webjobctl repo policy show prints. The first rule
+whose jobs and clients fit decides; put strict rules first. A threshold of 0 accepts orders
+that nobody signed: only for laboratories.`,
+		Example: `  webjobctl repo policy show >policy.json
+  webjobctl repo policy set policy.json`,
+		RunE: func(c *cobra.Command, args []string) error {
+			return propose(c, open, "repo policy set", signWith, func(_ context.Context, _ *operator.Session, _ *operator.Home, r *operator.Repository) (*trust.Draft, error) {
+				text, err := os.ReadFile(args[0])
+				if err != nil {
+					return nil, webjob.Errorf(webjob.Invalid, "%w", err)
+				}
+				var policy trust.Policy
+				decoder := json.NewDecoder(strings.NewReader(string(text)))
+				decoder.DisallowUnknownFields()
+				if err := decoder.Decode(&policy); err != nil {
+					return nil, webjob.Errorf(webjob.Invalid, "%s: %w", args[0], err)
+				}
+				slices.SortFunc(policy.People, func(a, b trust.NamedKey) int { return strings.Compare(a.Name, b.Name) })
+				if err := policy.Check(); err != nil {
+					return nil, webjob.Errorf(webjob.Invalid, "%s: %w", args[0], err)
+				}
+				content, err := policy.Encode()
+				if err != nil {
+					return nil, err
+				}
+				return r.View.Propose("policy", map[string][]byte{trust.PolicyPath: content}, time.Now())
+			})
+		},
+	}
+	addKeyFlag(set, &signWith)
+	show := &cobra.Command{
+		Use: "show", Short: "Print the policy as JSON", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			s, err := open.session()
+			if err != nil {
+				return err
+			}
+			r, err := s.RepositoryAsSeen(c.Context())
+			if err != nil {
+				return fmt.Errorf("repo policy show: %w", err)
+			}
+			if r.View == nil {
+				return fmt.Errorf("repo policy show: %w", webjob.Errorf(webjob.NotFound, "this server has no job repository yet"))
+			}
+			policy, err := r.View.Policy()
+			if err != nil {
+				return fmt.Errorf("repo policy show: %w", err)
+			}
+			encoder := json.NewEncoder(c.OutOrStdout())
+			encoder.SetIndent("", "  ")
+			return encoder.Encode(policy)
+		},
+	}
+	c.AddCommand(show, set)
+	return c
+}
