@@ -40,13 +40,13 @@ func (w *world) startSwarm(ctx context.Context, agents int) (*swarm, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.command = exec.Command("bin/webjob-swarm", "--token", token.String(), "--agents", strconv.Itoa(agents), //nolint:noctx // ended by end
-		"--sources", "8", "--report", s.report)
+	s.command = exec.Command("bin/webjob-swarm", append([]string{"--token", token.String(), "--agents", strconv.Itoa(agents), //nolint:noctx // ended by end
+		"--sources", "8", "--report", s.report}, w.swarmFlags...)...)
 	s.command.Stderr = log
 	if err := errors.Join(s.command.Start(), log.Close()); err != nil {
 		return nil, err
 	}
-	for range 6000 {
+	for range 60_000 {
 		text, err := os.ReadFile(s.log)
 		if err != nil || strings.Contains(string(text), "ready") {
 			return s, err
@@ -102,13 +102,19 @@ func idleAgents(args []string) error {
 	flags := flag.NewFlagSet("p3", flag.ContinueOnError)
 	most := flags.Int("agents", 19200, "agents at the most; bounded by the files that a process may open")
 	idle := flags.Duration("idle", 70*time.Second, "how long they are watched")
+	only := flags.Bool("only", false, "measure with that many agents alone, not with an eighth, a quarter and half of them")
+	wait := flags.Duration("wait", time.Minute, "how long each poll waits")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	ctx := context.Background()
 	var figures []figure
-	for _, n := range []int{*most / 8, *most / 4, *most / 2, *most} {
-		bytes, cpu, failed, err := idleOnce(ctx, n, *idle)
+	sizes := []int{*most / 8, *most / 4, *most / 2, *most}
+	if *only {
+		sizes = sizes[3:]
+	}
+	for _, n := range sizes {
+		bytes, cpu, failed, err := idleOnce(ctx, n, *idle, *wait)
 		if err != nil {
 			return err
 		}
@@ -123,12 +129,13 @@ func idleAgents(args []string) error {
 
 // idleOnce returns what so many agents add to the server's memory, and its CPU time
 // while they are idle.
-func idleOnce(ctx context.Context, agents int, idle time.Duration) (bytes int64, cpu time.Duration, failed int, err error) {
+func idleOnce(ctx context.Context, agents int, idle, wait time.Duration) (bytes int64, cpu time.Duration, failed int, err error) {
 	w, err := newWorld(ctx, 0)
 	if err != nil {
 		return 0, 0, 0, err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
+	w.swarmFlags = []string{"--wait", wait.String()}
 	server := w.programs[0].Process.Pid
 	before, err := memory(server)
 	if err != nil {

@@ -23,15 +23,16 @@ import (
 // world is a webjobd and a bare server, each a process of its own, with enrolled
 // clients and an operator.
 type world struct {
-	dir       string
-	programs  []*exec.Cmd
-	session   *operator.Session
-	home      *operator.Home
-	clients   []*endpoint.Enrolment
-	states    []string
-	bareURL   string
-	serverDir string
-	telemetry string
+	swarmFlags []string // more of webjob-swarm
+	dir        string
+	programs   []*exec.Cmd
+	session    *operator.Session
+	home       *operator.Home
+	clients    []*endpoint.Enrolment
+	states     []string
+	bareURL    string
+	serverDir  string
+	telemetry  string
 }
 
 // newWorld starts everything in a temporary folder below this one, so that both

@@ -35,17 +35,22 @@ func (s *State) readTicket(name string) (string, error) {
 	return string(text), nil
 }
 
-// keepTicket writes without waiting for the disk: one that a crash loses is forgiven.
+// keepTicket writes in place and does not wait for the disk: one that a crash loses or
+// mixes up is forgiven, and a new file for each would make the next sync wait for it.
 func (s *State) keepTicket(name, ticket string) error {
 	if ticket == "" || len(ticket) > maxTicket {
 		return nil
 	}
-	draft := s.path(name) + ".new"
-	if err := os.WriteFile(draft, []byte(ticket), 0o600); err != nil {
+	f, err := os.OpenFile(s.path(name), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
 		return webjob.Errorf(webjob.Unavailable, "ticket: %w; free space or mend the state folder", err)
 	}
-	if err := os.Rename(draft, s.path(name)); err != nil {
-		return webjob.Errorf(webjob.Unavailable, "ticket: %w", err)
+	_, err = f.WriteAt([]byte(ticket), 0)
+	if err == nil {
+		err = f.Truncate(int64(len(ticket)))
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return webjob.Errorf(webjob.Unavailable, "ticket: %w; free space or mend the state folder", err)
 	}
 	return nil
 }

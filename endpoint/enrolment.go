@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -115,6 +116,9 @@ func request(ctx context.Context, token trust.Token, address, id string) (*Enrol
 	if webjob.DigestOf(response.TrustRoot) != token.Root {
 		return nil, nil, webjob.Errorf(webjob.Refused, "%s gave another root of the job repository than the token pins; nothing was stored", address)
 	}
+	if _, err := trust.NewRepository(response.TrustRoot); err != nil {
+		return nil, nil, err
+	}
 	if response.Labels.String() != token.Labels.String() {
 		return nil, nil, webjob.Errorf(webjob.Refused, "%s gave labels %q and the token gives %q; nothing was stored", address, response.Labels, token.Labels)
 	}
@@ -150,14 +154,37 @@ func (s *State) Enrolment(target Target) (*Enrolment, error) {
 	if err != nil {
 		return nil, err
 	}
-	var e Enrolment
-	if err := json.Unmarshal(encoded, &e); err != nil {
+	if known := s.known(target, encoded, identity); known != nil {
+		return known, nil
+	}
+	e := &Enrolment{}
+	if err := json.Unmarshal(encoded, e); err != nil {
 		return nil, webjob.Errorf(webjob.Invalid, "%s is damaged: %w; enrol again", filepath.Join(folder, enrolmentFile), err)
 	}
 	if err := e.load(identity); err != nil {
 		return nil, webjob.Errorf(webjob.Invalid, "%s is damaged: %w; enrol again", folder, err)
 	}
-	return &e, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.loaded[target] = loaded{encoded: encoded, identity: identity, enrolment: e}
+	return e, nil
+}
+
+// loaded is an enrolment with the bytes that it was made of.
+type loaded struct {
+	encoded, identity []byte
+	enrolment         *Enrolment
+}
+
+// known returns the enrolment that was made of the same bytes before, nil for none:
+// another process may have renewed it.
+func (s *State) known(target Target, encoded, identity []byte) *Enrolment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l := s.loaded[target]; bytes.Equal(l.encoded, encoded) && bytes.Equal(l.identity, identity) {
+		return l.enrolment
+	}
+	return nil
 }
 
 // readIdentity reads the private key and the certificate.
@@ -178,9 +205,6 @@ func (e *Enrolment) load(identity []byte) error {
 		return err
 	}
 	var err error
-	if _, err = trust.NewRepository(e.TrustRoot); err != nil {
-		return err
-	}
 	authorities, err := trust.ParseCertificates([]byte(e.Authority))
 	if err != nil {
 		return err

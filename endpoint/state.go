@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/endpoint/runner"
@@ -25,7 +26,11 @@ const (
 )
 
 // State is a client's state folder, the only place that webjob writes to.
-type State struct{ dir string }
+type State struct {
+	dir    string
+	mu     sync.Mutex
+	loaded map[Target]loaded
+}
 
 // DefaultDir returns the state folder that is used when none is named.
 func DefaultDir() string {
@@ -65,7 +70,7 @@ func OpenState(dir string) (*State, error) {
 	if err := checkPrivate(absolute, info); err != nil {
 		return nil, err
 	}
-	return &State{dir: absolute}, nil
+	return &State{dir: absolute, loaded: map[Target]loaded{}}, nil
 }
 
 // CreateState is OpenState for a folder that may not exist yet.
