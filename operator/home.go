@@ -66,12 +66,13 @@ type Key struct {
 	Type        trust.KeyType `json:"type"`
 	ID          string        `json:"id"`
 	Fingerprint string        `json:"fingerprint"`
+	Public      []byte        `json:"public"`          // as the policy names it: PKIX DER in base64
 	Private     bool          `json:"private"`         // it can sign
 	Where       string        `json:"where,omitempty"` // file, encrypted file, or SSH agent
 }
 
 func (h *Home) describeKey(name string, public *trust.PublicKey) Key {
-	k := Key{Name: name, Type: public.Type(), ID: public.ID(), Fingerprint: public.Fingerprint()}
+	k := Key{Name: name, Type: public.Type(), ID: public.ID(), Fingerprint: public.Fingerprint(), Public: public.DER()}
 	if text, err := os.ReadFile(h.path(keysFolder, name+privateEnd)); err == nil {
 		k.Private, k.Where = true, "file"
 		if block, _ := pem.Decode(text); block != nil && block.Type == encryptedType {

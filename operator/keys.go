@@ -2,6 +2,7 @@ package operator
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/rand"
 	"encoding/pem"
@@ -130,11 +131,15 @@ func agentKeys() ([]*agent.Key, error) {
 	return keys, nil
 }
 
-// publicOf returns a key of the agent as ours. Only ssh-ed25519 signs bytes as they
-// are, so that everybody who knows Ed25519 can check it.
+// publicOf returns a key of the agent as ours: one that signs bytes as they are, so
+// that everybody who knows Ed25519 can check it, or one on a security key.
 func publicOf(k *agent.Key) (*trust.PublicKey, error) {
-	if k.Type() != ssh.KeyAlgoED25519 {
-		return nil, webjob.Errorf(webjob.Invalid, "key %s of the SSH agent is of type %s; only %s can sign here", ssh.FingerprintSHA256(k), k.Type(), ssh.KeyAlgoED25519)
+	switch k.Type() {
+	case ssh.KeyAlgoSKED25519:
+		return trust.ParseSSHHardwareKey(k.Marshal())
+	case ssh.KeyAlgoED25519:
+	default:
+		return nil, webjob.Errorf(webjob.Invalid, "key %s of the SSH agent is of type %s; only %s and %s can sign here", ssh.FingerprintSHA256(k), k.Type(), ssh.KeyAlgoED25519, ssh.KeyAlgoSKED25519)
 	}
 	parsed, err := ssh.ParsePublicKey(k.Marshal())
 	if err != nil {
@@ -156,7 +161,7 @@ func (s agentSigner) Sign(_ io.Reader, message []byte, _ crypto.SignerOpts) ([]b
 		return nil, err
 	}
 	defer func() { _ = conn.Close() }() // everything was read
-	key, err := ssh.NewPublicKey(s.public.Public())
+	key, err := s.sshKey()
 	if err != nil {
 		return nil, err
 	}
@@ -164,10 +169,18 @@ func (s agentSigner) Sign(_ io.Reader, message []byte, _ crypto.SignerOpts) ([]b
 	if err != nil {
 		return nil, webjob.Errorf(webjob.Unavailable, "the SSH agent does not sign with key %s: %w; add it with ssh-add", ssh.FingerprintSHA256(key), err)
 	}
-	if signature.Format != ssh.KeyAlgoED25519 || s.public.Verify(nil, message, signature.Blob) != nil { //nolint:staticcheck // our keys do not look at the context
-		return nil, webjob.Errorf(webjob.Invalid, "the SSH agent made a signature that does not match its key")
+	sig := append(signature.Blob, signature.Rest...) // of a security key: flags and counter
+	if signature.Format != key.Type() || s.public.Verify(context.Background(), message, sig) != nil {
+		return nil, webjob.Errorf(webjob.Invalid, "the SSH agent made a signature that does not match its key, or nobody touched the security key")
 	}
-	return signature.Blob, nil
+	return sig, nil
+}
+
+func (s agentSigner) sshKey() (ssh.PublicKey, error) {
+	if s.public.Type() == trust.HardwareEd25519 {
+		return ssh.ParsePublicKey(s.public.DER())
+	}
+	return ssh.NewPublicKey(s.public.Public())
 }
 
 // fromAgent returns the private key that the SSH agent holds under a name here.
@@ -178,6 +191,9 @@ func (h *Home) fromAgent(name string) (*trust.PrivateKey, error) {
 	public, err := h.PublicKey(name)
 	if err != nil {
 		return nil, err
+	}
+	if public.Type() == trust.HardwareEd25519 {
+		return trust.NewHardwareKey(public, agentSigner{public}), nil
 	}
 	return trust.NewPrivateKey(agentSigner{public})
 }
@@ -237,12 +253,15 @@ func NewPassword(set string, length int) (string, error) {
 
 // parsePublic reads a public key as PEM, or as OpenSSH writes it.
 func parsePublic(text []byte) (*trust.PublicKey, error) {
-	if !bytes.HasPrefix(bytes.TrimSpace(text), []byte("ssh-")) && !bytes.HasPrefix(bytes.TrimSpace(text), []byte("ecdsa-")) {
+	if !bytes.HasPrefix(bytes.TrimSpace(text), []byte("ssh-")) && !bytes.HasPrefix(bytes.TrimSpace(text), []byte("sk-")) && !bytes.HasPrefix(bytes.TrimSpace(text), []byte("ecdsa-")) {
 		return trust.ParsePublicPEM(text)
 	}
 	key, _, _, _, err := ssh.ParseAuthorizedKey(text)
 	if err != nil {
 		return nil, webjob.Errorf(webjob.Invalid, "OpenSSH public key: %w", err)
+	}
+	if key.Type() == ssh.KeyAlgoSKED25519 {
+		return trust.ParseSSHHardwareKey(key.Marshal())
 	}
 	public, ok := key.(ssh.CryptoPublicKey)
 	if !ok {

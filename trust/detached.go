@@ -89,6 +89,8 @@ func SignDetached(key *PrivateKey, file io.ReadSeeker) (string, error) {
 	var sig []byte
 	var err error
 	switch key.Type() {
+	case HardwareEd25519:
+		return "", webjob.Errorf(webjob.Invalid, "a hardware key makes no detached signatures that openssl could check; use another key")
 	case Ed25519:
 		var whole []byte
 		if whole, err = c.all(); err == nil {

@@ -110,3 +110,19 @@ func FuzzDetached(f *testing.F) {
 		}
 	})
 }
+
+func FuzzPublicKey(f *testing.F) {
+	f.Add(newKey(f, trust.Ed25519).DER())
+	f.Add([]byte("\x00\x00\x00\x1ask-ssh-ed25519@openssh.com\x00\x00\x00\x20aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\x00\x00\x00\x04ssh:"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		key, err := trust.ParsePublicKey(data)
+		if err != nil {
+			return
+		}
+		again, err := trust.ParsePublicPEM(key.PEM())
+		if err != nil || again.ID() != key.ID() {
+			t.Fatalf("another key after being written and read: %v", err)
+		}
+		_ = key.Verify(t.Context(), data, data)
+	})
+}

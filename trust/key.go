@@ -40,7 +40,7 @@ var pssOptions = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: 
 // PublicKey checks signatures. It satisfies dsse.Verifier.
 type PublicKey struct {
 	key crypto.PublicKey
-	der []byte // PKIX
+	der []byte // PKIX, or SSH's wire form of a hardware key
 	id  string // SHA-256 of der in hexadecimal
 }
 
@@ -63,12 +63,22 @@ func NewPublicKey(key crypto.PublicKey) (*PublicKey, error) {
 	if err != nil {
 		return nil, webjob.Errorf(webjob.Invalid, "public key cannot be encoded: %w", err)
 	}
-	sum := sha256.Sum256(der)
-	return &PublicKey{key: key, der: der, id: hex.EncodeToString(sum[:])}, nil
+	return newPublic(key, der), nil
 }
 
-// ParsePublicKey reads PKIX DER.
+func newPublic(key crypto.PublicKey, encoded []byte) *PublicKey {
+	sum := sha256.Sum256(encoded)
+	return &PublicKey{key: key, der: encoded, id: hex.EncodeToString(sum[:])}
+}
+
+// ParsePublicKey reads PKIX DER or, for hardware keys, SSH's wire form.
 func ParsePublicKey(der []byte) (*PublicKey, error) {
+	if key, found, err := parseHardwareKey(der); found || err != nil {
+		if err != nil {
+			return nil, err
+		}
+		return newPublic(key, key.encode()), nil
+	}
 	key, err := x509.ParsePKIXPublicKey(der)
 	if err != nil {
 		return nil, webjob.Errorf(webjob.Invalid, "public key is not readable: %w", err)
@@ -82,9 +92,16 @@ func (p *PublicKey) ID() string { return p.id }
 // DER returns the PKIX encoding.
 func (p *PublicKey) DER() []byte { return p.der }
 
-// PEM returns the PKIX encoding as a PEM block.
+// hardwareBlock is the type of the PEM block of a hardware key.
+const hardwareBlock = "SSH PUBLIC KEY"
+
+// PEM returns the encoding as a PEM block.
 func (p *PublicKey) PEM() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: p.der})
+	kind := "PUBLIC KEY"
+	if p.Type() == HardwareEd25519 {
+		kind = hardwareBlock
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: p.der})
 }
 
 // Type returns the algorithm.
@@ -94,6 +111,8 @@ func (p *PublicKey) Type() KeyType {
 		return Ed25519
 	case *ecdsa.PublicKey:
 		return ECDSA
+	case hardwareKey:
+		return HardwareEd25519
 	}
 	return RSA
 }
@@ -115,6 +134,8 @@ func (p *PublicKey) Verify(_ context.Context, data, sig []byte) error {
 		good = ed25519.Verify(key, data, sig)
 	case *ecdsa.PublicKey:
 		good = ecdsa.VerifyASN1(key, digest[:], sig)
+	case hardwareKey:
+		good = key.verify(data, sig)
 	case *rsa.PublicKey:
 		good = rsa.VerifyPSS(key, crypto.SHA256, digest[:], sig, pssOptions) == nil
 	}
@@ -148,6 +169,11 @@ func GenerateKey(t KeyType) (*PrivateKey, error) {
 		return nil, err
 	}
 	return NewPrivateKey(signer)
+}
+
+// NewHardwareKey takes over a key on a security key, which signs through signer.
+func NewHardwareKey(public *PublicKey, signer crypto.Signer) *PrivateKey {
+	return &PrivateKey{PublicKey: public, signer: signer}
 }
 
 // NewPrivateKey takes over a key that can sign, wherever it is.
@@ -192,7 +218,7 @@ func (p *PrivateKey) Signer() crypto.Signer { return p.signer }
 func (p *PrivateKey) Sign(_ context.Context, data []byte) ([]byte, error) {
 	digest := sha256.Sum256(data)
 	switch p.Type() {
-	case Ed25519:
+	case Ed25519, HardwareEd25519:
 		return p.signer.Sign(rand.Reader, data, crypto.Hash(0))
 	case RSA:
 		return p.signer.Sign(rand.Reader, digest[:], pssOptions)
@@ -204,7 +230,7 @@ func (p *PrivateKey) Sign(_ context.Context, data []byte) ([]byte, error) {
 // ParsePublicPEM reads one PKIX PEM block.
 func ParsePublicPEM(text []byte) (*PublicKey, error) {
 	block, _ := pem.Decode(text)
-	if block == nil || block.Type != "PUBLIC KEY" {
+	if block == nil || block.Type != "PUBLIC KEY" && block.Type != hardwareBlock {
 		return nil, webjob.Errorf(webjob.Invalid, "public key is not a PEM block of type PUBLIC KEY")
 	}
 	return ParsePublicKey(block.Bytes)

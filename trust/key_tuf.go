@@ -42,6 +42,9 @@ func fromLibrary(key *metadata.Key) (*PublicKey, error) {
 
 // libraryKey returns the key as the metadata write it, and its id there.
 func (p *PublicKey) libraryKey() (*metadata.Key, string, error) {
+	if p.Type() == HardwareEd25519 {
+		return nil, "", webjob.Errorf(webjob.Invalid, "key %s is a hardware key, which cannot sign the job repository; let it sign orders (webjobctl repo policy)", p.Fingerprint())
+	}
 	key, err := metadata.KeyFromPublicKey(p.key)
 	if err != nil {
 		return nil, "", webjob.Errorf(webjob.Invalid, "key %s: %w", p.Fingerprint(), err)

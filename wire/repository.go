@@ -14,7 +14,7 @@ const (
 func DraftPath(id string) string { return join(PathDrafts, id, nil) }
 
 // MaxDraftBytes bounds a draft on its way.
-const MaxDraftBytes = 64 << 20
+const MaxDraftBytes = 16 << 20
 
 // RepositoryRequest says what its sender holds of the job repository and which jobs it
 // wants to look up. The policy and the client's own labels always come along.
