@@ -40,7 +40,12 @@ be sent changes the status only with --require-put, to 123.`,
 		Example: `  webjob run host-diagnostics
   webjob run --file /media/stick/check.sh
   webjob run inventory -- --verbose /srv`,
-		Args: cobra.ArbitraryArgs,
+		Args: func(c *cobra.Command, args []string) error {
+			if flags.file != "" {
+				return nil
+			}
+			return cobra.MinimumNArgs(1)(c, args)
+		},
 		RunE: func(c *cobra.Command, args []string) error {
 			flags.getSet, flags.putSet = c.Flags().Changed("get-limit"), c.Flags().Changed("put-limit")
 			if flags.file != "" {
@@ -48,9 +53,6 @@ be sent changes the status only with --require-put, to 123.`,
 					return &cli.ExitError{Status: cli.StatusConfig, Err: errors.New("write --file PATH, then -- and the program's arguments; no job's name goes with it")}
 				}
 				return runJob(c, flags, endpoint.Request{Job: flags.file, Arguments: args})
-			}
-			if len(args) == 0 {
-				return &cli.ExitError{Status: cli.StatusConfig, Err: errors.New("name one job, then -- and its arguments, as in webjob run JOB -- ARG")}
 			}
 			if dash := c.ArgsLenAtDash(); dash != 1 && (dash != -1 || len(args) != 1) {
 				return &cli.ExitError{Status: cli.StatusConfig, Err: errors.New("name one job, then -- and its arguments, as in webjob run JOB -- ARG")}
