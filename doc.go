@@ -8,19 +8,20 @@
 // fully trust, and to gather what the program says.
 //
 // An operator writes a job: a program, a script, or a folder with a job.toml.
-// "webjobctl job publish" describes it in a [Manifest], signs the manifest with
-// keys that never leave the operator's machine (package trust), and hands
-// manifest and payloads to the server (package server), which stores them in a
-// [Store] (package store/sqlite) and in [Blobs] (package blob/files). The server
-// only stores and forwards; it cannot sign.
+// "webjobctl job publish" describes it in a [Manifest], adds the manifest's digest
+// to the job's index, and signs the index, which is part of the job repository, with
+// keys that never leave the operator's machine (package trust). When enough people
+// have signed, the server (package server) stores all of it in a [Store] (package
+// store/sqlite) and in [Blobs] (package blob/files). The server only stores and
+// forwards; it cannot sign.
 //
 // A client is an enrolled endpoint. At enrolment it makes its own key, gets a
-// certificate whose common name is its client id, and pins the trust root: the
-// keys that sign jobs and how many of them must sign.
+// certificate whose common name is its client id, and pins the root of the job
+// repository: the keys of the people who sign, and how many of them must.
 //
 // "webjob run JOB" (package endpoint) then walks the stages, one package each:
 //
-//	endpoint/fetch   GET the manifest, verify it, GET the payload
+//	endpoint/fetch   GET what is new in the job repository, verify it, GET the payload
 //	endpoint/runner  RUN it: private place, digest check, limits, whole tree ended
 //	endpoint/spool   keep the result durably on the endpoint
 //	endpoint/upload  PUT the result; only an acknowledgement deletes the copy

@@ -7,11 +7,11 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/trust"
 	"webjob.dev/webjob/wire"
 )
 
@@ -118,22 +118,11 @@ func (s *Server) handleJob(w http.ResponseWriter, r *http.Request, client webjob
 // jobFront returns what comes before the payload: what the client lacks of the job
 // repository to verify the version, and the version's manifest.
 func (s *Server) jobFront(r *http.Request, client webjob.Client, v webjob.JobVersion) ([]byte, error) {
-	var have webjob.RepositoryHave
-	if text := r.Header.Get(wire.HeaderHave); text != "" {
-		if err := json.Unmarshal([]byte(text), &have); err != nil {
-			return nil, webjob.Errorf(webjob.Invalid, "header %s is not the expected JSON: %w", wire.HeaderHave, err)
-		}
-	}
-	bundle, err := s.repository.bundle(have, trust.PolicyPath, trust.ClientPath(client.ID), trust.JobPath(v.Name))
-	if err != nil || isEmpty(bundle) {
+	front, err := s.repository.front(r.Header.Get(wire.HeaderHave), client.ID, v.Name)
+	if err != nil || front == nil {
 		return v.Text, err
 	}
-	front, err := json.Marshal(bundle)
-	return append(front, v.Text...), err
-}
-
-func isEmpty(b webjob.RepositoryBundle) bool {
-	return b.Timestamp == nil && b.Snapshot == nil && len(b.Roots)+len(b.Roles)+len(b.Contents) == 0
+	return slices.Concat(front, v.Text), nil
 }
 
 // jobHeaders says what holds for a run beside the manifest.

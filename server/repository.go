@@ -41,14 +41,19 @@ type repository struct {
 	policy  *trust.Policy
 	roots   [][]byte
 	drafts  map[string]*trust.Draft
+	fronts  map[string][]byte // encoded bundles by what is asked for; those of current
 }
+
+// maxFronts bounds the encoded bundles that are kept: a fleet asks for few different
+// ones, and all at once.
+const maxFronts = 1000
 
 func loadRepository(ctx context.Context, dir string, store webjob.Store, log *slog.Logger) (*repository, error) {
 	text, err := readFile(filepath.Join(dir, onlineKeyFile))
 	if err != nil {
 		return nil, err
 	}
-	r := &repository{store: store, log: log, drafts: map[string]*trust.Draft{}}
+	r := &repository{store: store, log: log, drafts: map[string]*trust.Draft{}, fronts: map[string][]byte{}}
 	if r.online, err = trust.ParsePrivateKey(text); err != nil {
 		return nil, webjob.Errorf(webjob.Invalid, "%s: %w; restore it from a backup", filepath.Join(dir, onlineKeyFile), err)
 	}
@@ -104,7 +109,49 @@ func (r *repository) set(next *trust.Repository, policy *trust.Policy) {
 	if r.current == nil || next.RootVersion() != r.current.RootVersion() {
 		r.roots = append(slices.Clone(r.roots), next.Root())
 	}
-	r.current, r.policy = next, policy
+	r.current, r.policy, r.fronts = next, policy, map[string][]byte{}
+}
+
+// front returns the encoded bundle of what a client lacks that says have and asks for a
+// job; nil when it lacks nothing.
+func (r *repository) front(have, client, job string) ([]byte, error) {
+	labels := trust.ClientPath(client)
+	r.mu.RLock()
+	current, key := r.current, job+" "+have
+	if current != nil && current.Has(labels) {
+		key = client + " " + key
+	}
+	known, found := r.fronts[key]
+	r.mu.RUnlock()
+	if found {
+		return known, nil
+	}
+	var held webjob.RepositoryHave
+	if have != "" {
+		if err := json.Unmarshal([]byte(have), &held); err != nil {
+			return nil, webjob.Errorf(webjob.Invalid, "header %s is not the expected JSON: %w", wire.HeaderHave, err)
+		}
+	}
+	bundle, err := r.bundle(held, trust.PolicyPath, labels, trust.JobPath(job))
+	if err != nil {
+		return nil, err
+	}
+	var front []byte
+	if !isEmpty(bundle) {
+		if front, err = json.Marshal(bundle); err != nil {
+			return nil, err
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.current == current && len(r.fronts) < maxFronts {
+		r.fronts[key] = front
+	}
+	return front, nil
+}
+
+func isEmpty(b webjob.RepositoryBundle) bool {
+	return b.Timestamp == nil && b.Snapshot == nil && len(b.Roots)+len(b.Roles)+len(b.Contents) == 0
 }
 
 // keepFresh signs the timestamp anew until ctx ends.

@@ -89,6 +89,12 @@ func (r *Repository) Bundle(have webjob.RepositoryHave, roots [][]byte, paths ..
 	return b
 }
 
+// Has reports whether the repository has a target at the path.
+func (r *Repository) Has(path string) bool {
+	_, found := r.held.Contents[path]
+	return found
+}
+
 // Everything returns the whole repository to somebody who holds have.
 func (r *Repository) Everything(have webjob.RepositoryHave, roots [][]byte) webjob.RepositoryBundle {
 	b := r.Bundle(have, roots)
