@@ -1,6 +1,7 @@
 package webjob
 
 import (
+	"math/big"
 	"strings"
 	"time"
 )
@@ -41,6 +42,13 @@ type Chain struct {
 type Branch struct {
 	ID    uint64 `json:"id"`
 	After uint64 `json:"after"` // tickets with a higher counter prove a second holder
+}
+
+// RevokedCertificate is a certificate of a revoked client that has not expired.
+type RevokedCertificate struct {
+	Client string
+	Serial *big.Int
+	At     time.Time
 }
 
 // Clone is what shows that two hold one client's identity.

@@ -3,6 +3,7 @@ package webjob
 import (
 	"context"
 	"io"
+	"math/big"
 	"time"
 )
 
@@ -53,6 +54,12 @@ type Clients interface {
 	// ForgetClone clears it.
 	AddClone(ctx context.Context, clone Clone, deliveries []Delivery) error
 	ForgetClone(ctx context.Context, client string) error
+	// AddCertificate notes a certificate that a client got. RevokedCertificates returns
+	// those of revoked clients that have not expired; PruneCertificates forgets the
+	// expired ones.
+	AddCertificate(ctx context.Context, client string, serial *big.Int, notAfter time.Time) error
+	RevokedCertificates(ctx context.Context, now time.Time) ([]RevokedCertificate, error)
+	PruneCertificates(ctx context.Context, now time.Time) error
 	// SetFacts replaces what was there.
 	SetFacts(ctx context.Context, id string, facts Facts) error
 	// SawClients sets the last-seen times of known clients, which are then no longer

@@ -20,6 +20,7 @@ func (s *Server) EndpointHandler() http.Handler {
 	rt := s.routes("endpoint")
 	rt.handle("POST "+wire.PathEnroll, s.handleEnroll)
 	rt.handle("POST "+wire.PathRenew, s.handleRenew)
+	rt.handle("GET "+wire.PathRevoked, s.handleRevocations)
 	rt.handle("GET "+wire.PathJobs+"{name}", s.forClient(s.handleJob))
 	rt.handle("GET "+wire.PathBlobs+"{digest}", s.forClient(s.handlePayload))
 	rt.handle("POST "+wire.PathRepository, s.forClient(s.handleSync))

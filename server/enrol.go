@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/x509"
 	"slices"
 
 	"webjob.dev/webjob"
@@ -28,13 +29,16 @@ func (s *Server) Enroll(ctx context.Context, request wire.EnrollRequest) (wire.E
 	if i < 0 {
 		return wire.EnrollResponse{}, webjob.Errorf(webjob.Refused, "the token pins root %s, which this server's job repository never had; ask for a new token", request.TrustRoot.Short())
 	}
-	response, key, err := s.certify(request, webjob.RoleClient)
+	response, certificate, err := s.certify(request, webjob.RoleClient)
 	if err != nil {
 		return wire.EnrollResponse{}, err
 	}
-	client := webjob.Client{ID: request.ID, Labels: token.Labels, Platform: request.Platform, Key: key, EnrolledAt: now()}
+	client := webjob.Client{ID: request.ID, Labels: token.Labels, Platform: request.Platform, Key: trust.KeyDigest(certificate), EnrolledAt: now()}
 	event := newEvent(webjob.OnEnroll, client)
 	if err := s.store.Enroll(ctx, secret, client, s.deliveries(event, client.Subject())); err != nil {
+		return wire.EnrollResponse{}, err
+	}
+	if err := s.store.AddCertificate(ctx, client.ID, certificate.SerialNumber, certificate.NotAfter); err != nil {
 		return wire.EnrollResponse{}, err
 	}
 	s.outbox.Wake()
@@ -52,11 +56,11 @@ func (s *Server) Login(ctx context.Context, request wire.EnrollRequest) (wire.En
 	if err != nil {
 		return wire.EnrollResponse{}, err
 	}
-	response, key, err := s.certify(request, webjob.RoleOperator)
+	response, certificate, err := s.certify(request, webjob.RoleOperator)
 	if err != nil {
 		return wire.EnrollResponse{}, err
 	}
-	if err := s.store.AddOperator(ctx, secret, webjob.Operator{Name: request.ID, Key: key, EnrolledAt: now()}); err != nil {
+	if err := s.store.AddOperator(ctx, secret, webjob.Operator{Name: request.ID, Key: trust.KeyDigest(certificate), EnrolledAt: now()}); err != nil {
 		return wire.EnrollResponse{}, err
 	}
 	s.metrics.enrolments.WithLabelValues(string(webjob.RoleOperator)).Inc()
@@ -82,20 +86,20 @@ func (s *Server) admit(ctx context.Context, request wire.EnrollRequest, role web
 	return secret, token, err
 }
 
-func (s *Server) certify(request wire.EnrollRequest, role webjob.Role) (wire.EnrollResponse, webjob.Digest, error) {
+func (s *Server) certify(request wire.EnrollRequest, role webjob.Role) (wire.EnrollResponse, *x509.Certificate, error) {
 	public, err := trust.ParseCertificateRequest(request.CertificateRequest)
 	if err != nil {
-		return wire.EnrollResponse{}, "", err
+		return wire.EnrollResponse{}, nil, err
 	}
 	certificate, err := s.authority.IssueIdentity(trust.Identity{Role: role, Name: request.ID}, public, now())
 	if err != nil {
-		return wire.EnrollResponse{}, "", err
+		return wire.EnrollResponse{}, nil, err
 	}
 	return wire.EnrollResponse{
 		ID:          request.ID,
 		Certificate: string(trust.CertificatePEM(certificate)),
 		Authority:   string(s.authority.PEM()),
-	}, trust.KeyDigest(certificate), nil
+	}, certificate, nil
 }
 
 // NewToken registers a one-time token of which the caller keeps the secret.

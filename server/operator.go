@@ -132,6 +132,9 @@ func (s *Server) handleRevoke(w http.ResponseWriter, r *http.Request, _ webjob.O
 		return err
 	}
 	s.shutOut(r.PathValue("id"))
+	if err := s.publishRevocations(r.Context()); err != nil {
+		return err
+	}
 	return s.handleClient(w, r, webjob.Operator{})
 }
 

@@ -238,7 +238,7 @@ func (s *Server) housekeep(ctx context.Context) {
 
 func (s *Server) tidy(ctx context.Context, at time.Time) error {
 	p := s.policy.Load()
-	if err := errors.Join(s.sightings.flush(ctx), s.chains.flush(ctx)); err != nil {
+	if err := errors.Join(s.sightings.flush(ctx), s.chains.flush(ctx), s.refreshRevocations(ctx, at)); err != nil {
 		return err
 	}
 	if p.overdue > 0 {

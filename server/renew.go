@@ -86,6 +86,9 @@ func (s *Server) renew(w http.ResponseWriter, r *http.Request, client webjob.Cli
 			return err
 		}
 	}
+	if err := s.store.AddCertificate(r.Context(), client.ID, certificate.SerialNumber, certificate.NotAfter); err != nil {
+		return err
+	}
 	s.metrics.enrolments.WithLabelValues("renewal").Inc()
 	note(r, slog.String("client", client.ID), slog.Time("expires", certificate.NotAfter))
 	return writeJSON(w, http.StatusOK, wire.RenewResponse{Certificate: string(trust.CertificatePEM(certificate)), Authority: string(s.authority.PEM())})

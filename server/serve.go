@@ -42,6 +42,9 @@ func (s *Server) Serve(ctx context.Context) error {
 	if err := s.loadOrders(ctx); err != nil {
 		return err
 	}
+	if err := s.publishRevocations(ctx); err != nil {
+		return err
+	}
 	certificate, err := s.serverCertificate()
 	if err != nil {
 		return err

@@ -26,6 +26,7 @@ type Server struct {
 
 	repository  *repository
 	chains      *chains
+	revocations revocations
 	dispatcher  *dispatcher
 	outbox      *hook.Outbox
 	connections *connections

@@ -305,6 +305,8 @@ func TestConnectionsAreMutual(t *testing.T) {
 	good := w.client("web1")
 	stranger, err := trust.NewAuthority("stranger", time.Now())
 	must(t, err)
+	lookAlike, err := trust.NewAuthority(w.ca.Certificate.Subject.CommonName, time.Now())
+	must(t, err)
 	foreign := func(authority *trust.Authority, role webjob.Role, at time.Time) *tls.Config {
 		key, err := trust.GenerateKey(trust.ECDSA)
 		must(t, err)
@@ -338,6 +340,7 @@ func TestConnectionsAreMutual(t *testing.T) {
 		"an expired certificate":          {foreign(w.ca, webjob.RoleClient, time.Now().AddDate(-2, 0, 0)), 0},
 		"a certificate of the future":     {foreign(w.ca, webjob.RoleClient, time.Now().AddDate(0, 0, 1)), 0},
 		"the right name with another key": {foreign(w.ca, webjob.RoleClient, time.Now()), 403},
+		"by a CA of the same name":        {foreign(lookAlike, webjob.RoleClient, time.Now()), 0},
 		"an operator":                     {foreign(w.ca, webjob.RoleOperator, time.Now()), 403},
 		"a server's certificate":          {server, 0},
 	} {

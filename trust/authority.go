@@ -149,6 +149,15 @@ func (a *Authority) issue(template *x509.Certificate, key crypto.PublicKey, life
 	return x509.ParseCertificate(der)
 }
 
+// RevocationList returns a list of revoked certificates (DER) that holds until next.
+func (a *Authority) RevocationList(revoked []webjob.RevokedCertificate, now, next time.Time) ([]byte, error) {
+	template := &x509.RevocationList{Number: big.NewInt(now.UnixMilli()), ThisUpdate: now.Add(-clockSkew), NextUpdate: next}
+	for _, r := range revoked {
+		template.RevokedCertificateEntries = append(template.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: r.Serial, RevocationTime: r.At})
+	}
+	return x509.CreateRevocationList(rand.Reader, template, a.Certificate, a.key)
+}
+
 // serialNumber returns a positive random number of 128 bits (RFC 5280, 4.1.2.2).
 func serialNumber() *big.Int {
 	raw := make([]byte, 16)

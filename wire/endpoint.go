@@ -12,8 +12,9 @@ import (
 const (
 	PathEnroll  = "/v1/enroll"
 	PathRenew   = "/v1/renew"
-	PathJobs    = "/v1/jobs/"  // + name
-	PathBlobs   = "/v1/blobs/" // + digest
+	PathRevoked = "/v1/revoked" // list of revoked certificates
+	PathJobs    = "/v1/jobs/"   // + name
+	PathBlobs   = "/v1/blobs/"  // + digest
 	PathResults = "/v1/results"
 )
 
@@ -55,6 +56,9 @@ const InlinePayloadBytes = 1 << 20
 
 // ContentTypeJob is the media type of a job's body.
 const ContentTypeJob = "application/vnd.webjob.job.v1"
+
+// ContentTypeCRL is the media type of a list of revoked certificates (RFC 5280).
+const ContentTypeCRL = "application/pkix-crl"
 
 // ContentTypeResult is the media type of a result's body.
 const ContentTypeResult = "application/vnd.webjob.result.v1"
