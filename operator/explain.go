@@ -35,10 +35,18 @@ func (s *Session) Explain(base *trust.Repository, d *trust.Draft) ([]string, err
 		lines = append(lines, path+":")
 		lines = append(lines, difference(describe(path, before), describe(path, d.Contents[path]))...)
 	}
+	changes, err := d.Changes(base, time.Now(), names)
+	if err != nil {
+		return nil, err
+	}
+	lines = append(lines, changes...)
 	for _, text := range d.Manifests {
 		m, err := trust.ParseManifest(text, webjob.DigestOf(text), time.Now())
 		if err != nil {
 			return nil, err
+		}
+		if !d.Lists(m.Name, m.Digest) {
+			return nil, webjob.Errorf(webjob.Refused, "the draft shows a manifest of %s that its index does not name; do not sign it", m.Name)
 		}
 		lines = append(lines, "manifest "+m.Digest.Short()+":")
 		lines = append(lines, difference(nil, pretty(text))...)

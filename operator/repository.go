@@ -184,6 +184,9 @@ func (s *Session) NewRepository(ctx context.Context, people []trust.NamedKey, th
 // landed is verified, and pinned when nothing was.
 func (s *Session) Hand(ctx context.Context, base *trust.Repository, d *trust.Draft, names []string) (wire.DraftResponse, error) {
 	var response wire.DraftResponse
+	if _, err := d.Changes(base, time.Now(), s.Names(nil)); err != nil {
+		return response, err
+	}
 	chosen, err := s.Signers(base, d, names)
 	if err != nil {
 		return response, err

@@ -281,6 +281,9 @@ func (r *repository) settle(ctx context.Context, d *trust.Draft) (landed, error)
 	if result.needs, err = d.Needs(current); err != nil {
 		return result, err
 	}
+	if _, err := d.Changes(current, now(), func(id string) string { return id }); err != nil {
+		return result, err
+	}
 	change, err := r.effects(d)
 	if err != nil {
 		return result, err

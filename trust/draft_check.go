@@ -1,0 +1,218 @@
+package trust
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+
+	"webjob.dev/webjob"
+)
+
+// What people sign is metadata; what they read is contents. A draft in the wrong hands
+// could show one thing and have another one signed. So the changes are taken from the
+// metadata themselves, and a draft that does not show all of them is refused.
+
+// Changes compares the draft's metadata with the repository that it changes (nil for a
+// new one) and returns the changes of keys, thresholds and delegations in lines for
+// people; name tells a key by its id. Contents are shown by whoever has them: Changes
+// makes sure that they are what the metadata name, all of them and nothing else. The
+// error is Refused and says what is not shown.
+func (d *Draft) Changes(base *Repository, now time.Time, name func(id string) string) ([]string, error) {
+	c := &draftCheck{draft: d, base: base, now: now, name: name, shown: map[string]bool{}}
+	for _, role := range slices.Sorted(maps.Keys(d.Roles)) {
+		var err error
+		if role == RoleRoot {
+			err = c.root()
+		} else {
+			err = c.role(role)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	for path := range d.Contents {
+		if !c.shown[path] {
+			return nil, webjob.Errorf(webjob.Refused, "the draft shows a change of %s that it does not make; do not sign it", path)
+		}
+	}
+	return c.lines, nil
+}
+
+type draftCheck struct {
+	draft *Draft
+	base  *Repository
+	now   time.Time
+	name  func(string) string
+	shown map[string]bool // contents that the metadata name
+	lines []string
+}
+
+func (c *draftCheck) tell(format string, args ...any) {
+	c.lines = append(c.lines, fmt.Sprintf(format, args...))
+}
+
+// difference tells what is in after and not in before, and the other way round.
+func (c *draftCheck) difference(before, after []string) {
+	for _, line := range before {
+		if !slices.Contains(after, line) {
+			c.tell("  - %s", line)
+		}
+	}
+	for _, line := range after {
+		if !slices.Contains(before, line) {
+			c.tell("  + %s", line)
+		}
+	}
+}
+
+// version makes sure that the metadata are the next ones and do not hold for longer
+// than they should.
+func (c *draftCheck) version(role string, version, before int64, expires time.Time) error {
+	if version != before+1 {
+		return webjob.Errorf(webjob.Refused, "the draft makes version %d of role %s, and version %d is in force; propose it anew", version, role, before)
+	}
+	if expires.After(c.now.Add(OfflineLifetime + 24*time.Hour)) {
+		return webjob.Errorf(webjob.Refused, "the draft would have role %s hold until %s, longer than a year; do not sign it", role, expires.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+func (c *draftCheck) root() error {
+	root, err := metadata.Root().FromBytes(c.draft.Roles[RoleRoot])
+	if err != nil {
+		return explain("draft", err)
+	}
+	before, version := []string{}, int64(0)
+	if c.base != nil {
+		version = c.base.RootVersion()
+		if before, err = c.rootLines(&c.base.set.Root.Signed); err != nil {
+			return err
+		}
+	}
+	after, err := c.rootLines(&root.Signed)
+	if err != nil {
+		return err
+	}
+	c.tell("root:")
+	c.difference(before, after)
+	return c.version(RoleRoot, root.Signed.Version, version, root.Signed.Expires)
+}
+
+func (c *draftCheck) rootLines(root *metadata.RootType) ([]string, error) {
+	lines := []string{fmt.Sprintf("consistent snapshots: %t", root.ConsistentSnapshot)}
+	for _, role := range slices.Sorted(maps.Keys(root.Roles)) {
+		people, err := c.keys(root.Keys, root.Roles[role].KeyIDs)
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, fmt.Sprintf("%s: %d of %s", role, root.Roles[role].Threshold, people))
+	}
+	return lines, nil
+}
+
+// keys names keys, each with its fingerprint.
+func (c *draftCheck) keys(keys map[string]*metadata.Key, ids []string) (string, error) {
+	var list []string
+	for _, id := range ids {
+		key, err := fromLibrary(keys[id])
+		if err != nil {
+			return "", err
+		}
+		list = append(list, fmt.Sprintf("%s (%s)", c.name(key.ID()), key.Fingerprint()))
+	}
+	slices.Sort(list)
+	return strings.Join(list, ", "), nil
+}
+
+func (c *draftCheck) role(name string) error {
+	role, err := c.draft.role(nil, name)
+	if err != nil {
+		return err
+	}
+	before := metadata.Targets()
+	before.Signed.Version = 0
+	if c.base != nil && c.base.held.Roles[name] != nil {
+		if before, err = metadata.Targets().FromBytes(c.base.held.Roles[name]); err != nil {
+			return explain("role "+name, err)
+		}
+	}
+	if err := c.version(name, role.Signed.Version, before.Signed.Version, role.Signed.Expires); err != nil {
+		return err
+	}
+	for path, target := range role.Signed.Targets {
+		if old := before.Signed.Targets[path]; old == nil || !old.Equal(*target) {
+			if err := c.added(name, path, target); err != nil {
+				return err
+			}
+		}
+	}
+	for path := range before.Signed.Targets {
+		if role.Signed.Targets[path] != nil {
+			continue
+		}
+		if content, found := c.draft.Contents[path]; !found || len(content) > 0 {
+			return webjob.Errorf(webjob.Refused, "the draft takes %s out of role %s and does not show it; do not sign it", path, name)
+		}
+		c.shown[path] = true
+	}
+	was, err := c.delegations(before.Signed.Delegations)
+	if err != nil {
+		return err
+	}
+	is, err := c.delegations(role.Signed.Delegations)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(was, is) {
+		c.tell("delegations of role %s:", name)
+		c.difference(was, is)
+	}
+	return nil
+}
+
+// added accepts a target whose content the draft shows, or that only moves.
+func (c *draftCheck) added(role, path string, target *metadata.TargetFiles) error {
+	if content := c.draft.Contents[path]; len(content) > 0 && target.VerifyLengthHashes(content) == nil {
+		c.shown[path] = true
+		return nil
+	}
+	if c.base != nil {
+		if held, err := c.base.find(path); err == nil && held != nil && held.Equal(*target) {
+			c.tell("%s moves to role %s", path, role)
+			return nil
+		}
+	}
+	return webjob.Errorf(webjob.Refused, "the draft changes %s in role %s and does not show to what; do not sign it", path, role)
+}
+
+func (c *draftCheck) delegations(d *metadata.Delegations) ([]string, error) {
+	if d == nil {
+		return nil, nil
+	}
+	var lines []string
+	for i, role := range d.Roles {
+		people, err := c.keys(d.Keys, role.KeyIDs)
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, fmt.Sprintf("%d. %s: %s, %d of %s, terminating %t%s", i+1, role.Name, strings.Join(role.Paths, " "), role.Threshold, people, role.Terminating, strings.Join(role.PathHashPrefixes, " ")))
+	}
+	if s := d.SuccinctRoles; s != nil {
+		people, err := c.keys(d.Keys, s.KeyIDs)
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, fmt.Sprintf("%d bins %s-*: %d of %s", 1<<s.BitLength, s.NamePrefix, s.Threshold, people))
+	}
+	return lines, nil
+}
+
+// Lists reports whether the draft's index of the job names the manifest.
+func (d *Draft) Lists(job string, manifest webjob.Digest) bool {
+	index, err := ParseJobIndex(d.Contents[JobPath(job)])
+	return err == nil && slices.ContainsFunc(index.Versions, func(v IndexVersion) bool { return v.Manifest == manifest })
+}
