@@ -173,6 +173,13 @@ func (f *fleet) check(total webjob.Counts) {
 			f.t.Errorf("run %s happened %d times", run, n)
 		}
 	}
+	var clients wire.List[webjob.Client]
+	f.must(f.s.Call(f.t.Context(), http.MethodGet, wire.PathClients, wire.EncodePage(webjob.Page{Limit: webjob.MaxPage}), nil, &clients))
+	for _, client := range clients.Items {
+		if client.Clone != nil {
+			f.t.Errorf("%s was only killed, and a clone was told: %+v", client.ID, client.Clone)
+		}
+	}
 	done := int64(0)
 	for i := range *fleetOrders {
 		page := webjob.Page{Limit: webjob.MaxPage}

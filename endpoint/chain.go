@@ -24,6 +24,20 @@ func (s *State) AgentTicket() (string, error) { return s.readTicket(agentTicketF
 // KeepAgentTicket keeps the ticket of a poll.
 func (s *State) KeepAgentTicket(ticket string) error { return s.keepTicket(agentTicketFile, ticket) }
 
+// RunTicket returns the ticket of the last job, "" when there is none. Another process
+// may be writing it: it counts when it was read twice.
+func (s *State) RunTicket() (string, error) {
+	ticket, err := s.readTicket(runTicketFile)
+	for err == nil {
+		var again string
+		if again, err = s.readTicket(runTicketFile); again == ticket {
+			break
+		}
+		ticket = again
+	}
+	return ticket, err
+}
+
 func (s *State) readTicket(name string) (string, error) {
 	text, err := os.ReadFile(s.path(name))
 	if errors.Is(err, fs.ErrNotExist) {

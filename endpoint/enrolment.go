@@ -34,6 +34,7 @@ type Enrolment struct {
 	Authority string        `json:"authority"`  // CA certificates, PEM
 	TrustRoot []byte        `json:"trust_root"` // root of the job repository, pinned
 	config    *tls.Config
+	ticket    func() (string, error) // of the last job; nil when jobs come from elsewhere
 }
 
 // Target says which of the two servers of a client an enrolment is for.
@@ -164,6 +165,9 @@ func (s *State) Enrolment(target Target) (*Enrolment, error) {
 	if err := e.load(identity); err != nil {
 		return nil, webjob.Errorf(webjob.Invalid, "%s is damaged: %w; enrol again", folder, err)
 	}
+	if target == TargetGet {
+		e.ticket = s.RunTicket
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.loaded[target] = loaded{encoded: encoded, identity: identity, enrolment: e}
@@ -225,7 +229,11 @@ func (e *Enrolment) load(identity []byte) error {
 }
 
 // Connect returns a client for the server.
-func (e *Enrolment) Connect() *wire.Client { return wire.NewClient(e.URL, e.TLS()) }
+func (e *Enrolment) Connect() *wire.Client {
+	c := wire.NewClient(e.URL, e.TLS())
+	c.Ticket = e.ticket
+	return c
+}
 
 // TLS returns the configuration that Connect uses.
 func (e *Enrolment) TLS() *tls.Config { return e.config.Clone() }

@@ -48,6 +48,7 @@ func (s *State) Renew(ctx context.Context, target Target, force bool) (renewed b
 		config.Certificates = nil // the server would not even listen
 	}
 	c := wire.NewClient(e.URL, config)
+	c.Ticket = e.ticket
 	defer c.Close()
 	var response wire.RenewResponse
 	if err := c.Call(ctx, http.MethodPost, wire.PathRenew, nil, wire.RenewRequest{ID: e.ID, CertificateRequest: request}, &response); err != nil {

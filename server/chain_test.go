@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -62,6 +63,12 @@ func TestChains(t *testing.T) {
 		}
 		mine = append(mine, c.next(client, lineRun, last(mine), "10.0.0.1:1"))
 		theirs := []string{last(mine)}
+		for range rapid.IntRange(0, 20).Draw(t, "again") { // they try to make the server forget
+			if rapid.Bool().Draw(t, "none") {
+				c.next(client, lineRun, "", "10.0.0.2:2")
+			}
+			c.next(client, lineRun, last(theirs), "10.0.0.2:2")
+		}
 		for range 3 { // both go on, in turns
 			theirs = append(theirs, c.next(client, lineRun, last(theirs), "10.0.0.2:2"))
 			mine = append(mine, c.next(client, lineRun, last(mine), "10.0.0.1:1"))
@@ -70,6 +77,67 @@ func TestChains(t *testing.T) {
 			t.Fatalf("two holders were not noticed")
 		}
 	})
+}
+
+// TestShownTickets lets requests show tickets beside those that get new ones.
+func TestShownTickets(t *testing.T) {
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "meta.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	for name, c := range map[string]struct {
+		shown string // "none", "nonsense", "old", "left" or "newest"
+		steps int    // of the real one before
+		wait  time.Duration
+		clone bool // told at once or with the real one's next job
+	}{
+		"the newest":                    {"newest", 40, time.Hour, false},
+		"an old one while many run":     {"old", 40, time.Second, false},
+		"an old one of a crash":         {"old", maxBehind, time.Hour, false},
+		"an old one":                    {"old", 40, time.Hour, true},
+		"one of a branch that was left": {"left", 40, time.Second, true},
+		"none before there was any":     {"none", 0, time.Hour, false},
+		"none, under way as jobs began": {"none", maxBehind - 1, time.Hour, false},
+		"none":                          {"none", 40, time.Hour, true},
+		"nonsense":                      {"nonsense", 40, time.Hour, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			chains, err := newChains(t.Context(), []byte("secret"), store)
+			if err != nil {
+				t.Fatal(err)
+			}
+			chains.lines = map[string]*line{}
+			chains.notify = func(webjob.Clone) {}
+			clock := now()
+			chains.now = func() time.Time { return clock }
+			var tickets []string
+			newest := ""
+			for i := range c.steps {
+				if i == c.steps-1 {
+					clock = clock.Add(c.wait)
+				}
+				newest = chains.next("web1", lineRun, newest, "10.0.0.1:1")
+				tickets = append(tickets, newest)
+			}
+			clock = clock.Add(c.wait)
+			newest = chains.next("web1", lineRun, newest, "10.0.0.1:1")
+			shown := map[string]string{"nonsense": "../../x", "newest": newest}[c.shown]
+			switch c.shown {
+			case "old":
+				shown = tickets[0]
+			case "left": // the real one lost two in a crash; another has the newest
+				shown, newest = newest, chains.next("web1", lineRun, tickets[c.steps-2], "10.0.0.1:1")
+			}
+			for range 20 {
+				chains.show("web1", shown, "10.0.0.2:2")
+			}
+			chains.next("web1", lineRun, newest, "10.0.0.1:1")
+			if told := len(chains.told) > 0; told != c.clone {
+				t.Errorf("a clone was told: %t", told)
+			}
+		})
+	}
 }
 
 // Tickets are of one client and one line, and nobody but the server makes them.

@@ -22,19 +22,22 @@ func (s *Server) EndpointHandler() http.Handler {
 	rt.handle("POST "+wire.PathRenew, s.handleRenew)
 	rt.handle("GET "+wire.PathRevoked, s.handleRevocations)
 	rt.handle("GET "+wire.PathJobs+"{name}", s.forClient(s.handleJob))
-	rt.handle("GET "+wire.PathBlobs+"{digest}", s.forClient(s.handlePayload))
-	rt.handle("POST "+wire.PathRepository, s.forClient(s.handleSync))
-	rt.handle("GET "+wire.PathRepositoryFiles+"{file}", s.forClient(s.handleRepositoryFile))
-	rt.handle("POST "+wire.PathRuns, s.forClient(s.handleBegin))
-	rt.handle("POST "+wire.PathResults, s.forClient(s.handleResult))
+	rt.handle("GET "+wire.PathBlobs+"{digest}", s.forClient(s.showing(s.handlePayload)))
+	rt.handle("POST "+wire.PathRepository, s.forClient(s.showing(s.handleSync)))
+	rt.handle("GET "+wire.PathRepositoryFiles+"{file}", s.forClient(s.showing(s.handleRepositoryFile)))
+	rt.handle("POST "+wire.PathRuns, s.forClient(s.showing(s.handleBegin)))
+	rt.handle("POST "+wire.PathResults, s.forClient(s.showing(s.handleResult)))
 	rt.handle("POST "+wire.PathPoll, s.forClient(s.handlePoll))
-	rt.handle("PUT "+wire.PathFacts, s.forClient(s.handleFacts))
+	rt.handle("PUT "+wire.PathFacts, s.forClient(s.showing(s.handleFacts)))
 	return rt.mux
 }
 
+// clientHandler handles a request of a client that was let in.
+type clientHandler func(http.ResponseWriter, *http.Request, webjob.Client) error
+
 // forClient lets enrolled clients in and nobody else. It asks the store each
 // time, so a revocation holds from the next request on, on open connections too.
-func (s *Server) forClient(h func(http.ResponseWriter, *http.Request, webjob.Client) error) handler {
+func (s *Server) forClient(h clientHandler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		identity, key, err := authenticate(r, webjob.RoleClient)
 		if err != nil {
@@ -58,6 +61,14 @@ func (s *Server) forClient(h func(http.ResponseWriter, *http.Request, webjob.Cli
 		}
 		s.connections.claim(r.Context(), client.ID)
 		s.sightings.add(client.ID, time.Now())
+		return h(w, r, client)
+	}
+}
+
+// showing has an eye on the tickets of requests that get none.
+func (s *Server) showing(h clientHandler) clientHandler {
+	return func(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
+		s.chains.show(client.ID, r.Header.Get(wire.HeaderTicket), r.RemoteAddr)
 		return h(w, r, client)
 	}
 }

@@ -24,9 +24,9 @@ func (s *Server) handleRenew(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
-		return s.forClient(func(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
+		return s.forClient(s.showing(func(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
 			return s.renew(w, r, client, request)
-		})(w, r)
+		}))(w, r)
 	}
 	if err := webjob.CheckClientID(request.ID); err != nil {
 		return err

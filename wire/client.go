@@ -25,6 +25,8 @@ type Client struct {
 	base  string
 	agent string
 	http  *http.Client
+	// Ticket returns what requests show as HeaderTicket that do not set it; nil: nothing.
+	Ticket func() (string, error)
 }
 
 // Bounds of a connection. The whole of a request is bounded by its context.
@@ -74,6 +76,13 @@ func (c *Client) Send(ctx context.Context, method, path string, header http.Head
 		request.Header = header
 	}
 	request.Header.Set("User-Agent", c.agent)
+	if _, set := request.Header[HeaderTicket]; !set && c.Ticket != nil {
+		ticket, err := c.Ticket()
+		if err != nil {
+			return nil, err
+		}
+		request.Header.Set(HeaderTicket, ticket)
+	}
 	response, err := c.http.Do(request)
 	if err != nil {
 		return nil, c.explain(err)

@@ -38,7 +38,7 @@ const (
 	HeaderBundleLength   = "Webjob-Bundle-Length"
 	HeaderManifestLength = "Webjob-Manifest-Length"
 	// HeaderTicket is the ticket of the exchange before in a request for a job, and in its
-	// answer the one to show next.
+	// answer the one to show next. All other requests of a client show the newest one.
 	HeaderTicket = "Webjob-Ticket"
 	// HeaderLimits carries the server's ceilings for a run as JSON of the domain's
 	// Limits; they only ever make a job's own limits tighter.
