@@ -300,11 +300,16 @@ func (d *dispatcher) finish(ctx context.Context, o *liveOrder, state webjob.Orde
 
 // stop holds back what has not begun. With running, what has begun is to end.
 func (d *dispatcher) stop(ctx context.Context, id, reason string, running bool) error {
-	d.mu.Lock()
-	o := d.orders[id]
+	ended := webjob.Errorf(webjob.Conflict, "order %s has ended; there is nothing to stop", id)
+	o := d.turn(id)
 	if o == nil {
+		return ended
+	}
+	defer o.turning.Unlock()
+	d.mu.Lock()
+	if d.orders[id] != o {
 		d.mu.Unlock()
-		return webjob.Errorf(webjob.Conflict, "order %s has ended; there is nothing to stop", id)
+		return ended
 	}
 	var waiting []string
 	for _, r := range o.runs {
@@ -339,6 +344,18 @@ func (d *dispatcher) stop(ctx context.Context, id, reason string, running bool) 
 	return d.refresh(ctx, o)
 }
 
+// turn returns an open or stopped order that nobody else stops or resumes until its
+// turning is unlocked, nil for none.
+func (d *dispatcher) turn(id string) *liveOrder {
+	d.mu.Lock()
+	o := d.orders[id]
+	d.mu.Unlock()
+	if o != nil {
+		o.turning.Lock()
+	}
+	return o
+}
+
 // refresh takes the counts of the store over.
 func (d *dispatcher) refresh(ctx context.Context, o *liveOrder) error {
 	status, err := d.store.Order(ctx, o.status.ID)
@@ -354,11 +371,30 @@ func (d *dispatcher) refresh(ctx context.Context, o *liveOrder) error {
 // resume queues what was stopped. Failures until now are forgiven, and a canary
 // that did not pass is waived.
 func (d *dispatcher) resume(ctx context.Context, id string) error {
+	o := d.turn(id)
+	if o == nil {
+		return errNotStopped(id)
+	}
+	err := d.resumeTurned(ctx, o)
+	o.turning.Unlock()
+	if err != nil {
+		return err
+	}
+	d.tick()
+	return d.judge(ctx, o)
+}
+
+func errNotStopped(id string) error {
+	return webjob.Errorf(webjob.Conflict, "order %s is not stopped; there is nothing to resume", id)
+}
+
+// resumeTurned resumes an order whose turning is held.
+func (d *dispatcher) resumeTurned(ctx context.Context, o *liveOrder) error {
+	id := o.status.ID
 	d.mu.Lock()
-	o := d.orders[id]
-	if o == nil || o.status.State != webjob.OrderStopped {
+	if o.status.State != webjob.OrderStopped {
 		d.mu.Unlock()
-		return webjob.Errorf(webjob.Conflict, "order %s is not stopped; there is nothing to resume", id)
+		return errNotStopped(id)
 	}
 	o.status.State, o.status.Reason, o.cancelled = webjob.OrderOpen, "", false
 	o.status.Forgiven, o.status.Waived = o.status.Counts.Failures(), true
@@ -396,8 +432,7 @@ func (d *dispatcher) resume(ctx context.Context, id string) error {
 		d.wakeAll()
 	}
 	d.mu.Unlock()
-	d.tick()
-	return d.judge(ctx, o)
+	return nil
 }
 
 // overlay completes a stored order with what clients say.

@@ -2,8 +2,10 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -107,5 +109,53 @@ func TestGivenUpRunsOfStoppedOrdersEnd(t *testing.T) {
 	_, stopped, _ := c.reconcile(map[string]webjob.RunState{"held": webjob.RunRunning})
 	if len(stopped) != 1 || stopped[0] != gone {
 		t.Errorf("got %v, want the one that is gone", stopped)
+	}
+}
+
+// slowStore lets the first change of an order wait.
+type slowStore struct {
+	*sqlite.Store
+
+	begun, goOn chan struct{}
+	once        sync.Once
+}
+
+func (s *slowStore) ChangeOrder(ctx context.Context, o webjob.OrderStatus, deliveries []webjob.Delivery) error {
+	s.once.Do(func() { close(s.begun); <-s.goOn })
+	return s.Store.ChangeOrder(ctx, o, deliveries)
+}
+
+// Who resumes an order while it is being stopped gets an open order with queued runs,
+// and not one that is open here and stopped in the store.
+func TestResumeWaitsForTheStop(t *testing.T) {
+	sql, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "meta.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = sql.Close() }()
+	store := &slowStore{Store: sql, begun: make(chan struct{}), goOn: make(chan struct{})}
+	status := webjob.OrderStatus{Order: webjob.Order{ID: "o1", Job: "job", Expires: now().Add(time.Hour)}, State: webjob.OrderOpen, Envelope: []byte("e"), Counts: webjob.Counts{webjob.RunQueued: 1}}
+	runs := []webjob.OrderRun{{Run: "o1.web1", Order: "o1", Client: "web1", State: webjob.RunQueued, Updated: now()}}
+	if _, err := store.AddOrder(t.Context(), status, runs); err != nil {
+		t.Fatal(err)
+	}
+	d := newDispatcher(store, slog.New(slog.DiscardHandler))
+	d.add(status, &trust.SignedOrder{Order: status.Order}, runs)
+	stopped, resumed := make(chan error, 1), make(chan error, 1)
+	go func() { stopped <- d.stop(t.Context(), "o1", "for a test", false) }()
+	<-store.begun
+	go func() { resumed <- d.resume(t.Context(), "o1") }()
+	select {
+	case err := <-resumed:
+		t.Errorf("it was resumed before it was stopped: %v", err)
+	case <-time.After(200 * time.Millisecond):
+	}
+	close(store.goOn)
+	if err := errors.Join(<-stopped, <-resumed); err != nil {
+		t.Fatal(err)
+	}
+	after, err := store.Order(t.Context(), "o1")
+	if err != nil || after.State != webjob.OrderOpen || after.Counts[webjob.RunQueued] != 1 {
+		t.Errorf("the store has %s, %v, %v; want it open with one run queued", after.State, after.Counts, err)
 	}
 }

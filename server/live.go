@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"slices"
+	"sync"
 	"time"
 
 	"webjob.dev/webjob"
@@ -12,6 +13,7 @@ import (
 
 // liveOrder is an order that may still give work.
 type liveOrder struct {
+	turning   sync.Mutex         // held while it is stopped or resumed, which takes steps
 	status    webjob.OrderStatus // Counts holds runs that are not finished as queued
 	signed    *trust.SignedOrder
 	runs      map[string]*liveRun // not finished
