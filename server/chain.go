@@ -130,7 +130,7 @@ func (c *chains) next(client, name, ticket, address string) string {
 		c.leave(known, counter)
 	case branch != known.Branch: // ours, and lost here in a crash
 		c.abandon(known, max(known.Counter, counter)) // where they parted is not known
-		known.Branch, known.Counter = branch, max(known.Counter, counter)
+		known.Branch, known.Counter, known.unshown = branch, max(known.Counter, counter), false
 	case counter >= known.Counter:
 		known.Counter = counter
 	default:
@@ -225,7 +225,7 @@ func (c *chains) forget(client string) {
 	for _, name := range []string{lineAgent, lineRun} {
 		if known := c.lines[client+"/"+name]; known != nil {
 			known.Abandoned, known.Counter = nil, 0
-			known.recent, known.settled = mark{}, mark{}
+			known.unshown, known.recent, known.settled = false, mark{}, mark{}
 			c.dirty[client+"/"+name] = true
 		}
 	}

@@ -169,3 +169,38 @@ func TestTicketsOfOthersDoNotCount(t *testing.T) {
 		}
 	}
 }
+
+// A branch that the server forgot in a crash has been shown when its holder goes on with
+// it: who comes without a ticket then gets another one, and is told at once.
+func TestForgottenBranchHasBeenShown(t *testing.T) {
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "meta.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	open := func() *chains {
+		c, err := newChains(t.Context(), []byte("secret"), store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.notify = func(webjob.Clone) {}
+		return c
+	}
+	c := open()
+	c.next("web1", lineRun, "", "10.0.0.1:1")
+	if err := c.flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mine := c.next("web1", lineRun, "", "10.0.0.1:1") // on a new branch, as its first ticket was lost
+	c = open()                                        // a crash: the new branch is not stored
+	c.next("web1", lineRun, "", "10.0.0.2:2")
+	mine = c.next("web1", lineRun, mine, "10.0.0.1:1")
+	c.next("web1", lineRun, "", "10.0.0.2:2")
+	if len(c.told) > 0 {
+		t.Fatal("a clone was told too early")
+	}
+	c.next("web1", lineRun, mine, "10.0.0.1:1")
+	if len(c.told) == 0 {
+		t.Error("two holders were not noticed")
+	}
+}
