@@ -385,17 +385,24 @@ func TestPayloadsOfOthersAreNotThere(t *testing.T) {
 	}
 }
 
-// Revocation holds for the next request on a connection that is open already.
-func TestRevocationOnOpenConnection(t *testing.T) {
-	w := newWorld(t)
-	c := &http.Client{Transport: &http.Transport{TLSClientConfig: w.client("web1")}}
-	get := func() int {
+// oneConnection returns what asks for a job over one connection of a client, and
+// returns the status of the answer.
+func (w *world) oneConnection(t *testing.T, client string) func() int {
+	c := &http.Client{Transport: &http.Transport{TLSClientConfig: w.client(client)}}
+	return func() int {
+		t.Helper()
 		response, err := c.Get(w.endpoint.URL + wire.JobPath("job", wire.JobQuery{Platform: "linux/amd64"}))
 		must(t, err)
 		_, err = io.Copy(io.Discard, response.Body)
 		must(t, errors.Join(err, response.Body.Close()))
 		return response.StatusCode
 	}
+}
+
+// Revocation holds for the next request on a connection that is open already.
+func TestRevocationOnOpenConnection(t *testing.T) {
+	w := newWorld(t)
+	get := w.oneConnection(t, "web1")
 	if got := get(); got != 404 {
 		t.Fatalf("before: %d", got)
 	}
@@ -505,14 +512,7 @@ func TestRenewalWithoutCertificate(t *testing.T) {
 func TestExpiryOnOpenConnection(t *testing.T) {
 	w := newWorld(t)
 	w.ca.Lifetime = 2 * time.Second
-	c := &http.Client{Transport: &http.Transport{TLSClientConfig: w.client("web1")}}
-	get := func() int {
-		response, err := c.Get(w.endpoint.URL + wire.JobPath("job", wire.JobQuery{Platform: "linux/amd64"}))
-		must(t, err)
-		_, err = io.Copy(io.Discard, response.Body)
-		must(t, errors.Join(err, response.Body.Close()))
-		return response.StatusCode
-	}
+	get := w.oneConnection(t, "web1")
 	if got := get(); got != 404 {
 		t.Fatalf("before: %d", got)
 	}
