@@ -62,9 +62,9 @@ bench-p2: build ## one cold run, beside curl and sh
 	@bash scripts/setup.sh curl
 	@$(GO) run ./bench p2
 
-bench-p3: build ## idle agents: memory and CPU time of the server
-	@$(GO) run ./bench p3
-	@$(GO) run ./bench chart docs/idle-agents.svg
+bench-p3: build ## idle agents: memory and CPU time of the server; P3='-agents N -only'
+	@$(GO) run ./bench p3 $(P3)
+	@$(if $(P3),,$(GO) run ./bench chart docs/idle-agents.svg)
 
 bench-p4: build ## one order to 10,000 agents
 	@$(GO) run ./bench p4

@@ -3,13 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
-	"math/rand/v2"
-	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
@@ -18,14 +14,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/google/uuid"
-
-	"webjob.dev/webjob"
-	"webjob.dev/webjob/endpoint"
-	"webjob.dev/webjob/endpoint/fetch"
-	"webjob.dev/webjob/trust"
-	"webjob.dev/webjob/wire"
 )
 
 const (
@@ -63,7 +51,7 @@ func measurePairs(ctx context.Context, w *world, cgi string, length time.Duratio
 		if err != nil {
 			return err
 		}
-		oursNow, err := rate(length, func(worker int) (func() error, func()) { return ourPair(ctx, w.clients[worker]) })
+		oursNow, err := rate(length, func(worker int) (func() error, func(), error) { return ourPair(ctx, w.clients[worker]) })
 		if err != nil {
 			return err
 		}
@@ -72,7 +60,7 @@ func measurePairs(ctx context.Context, w *world, cgi string, length time.Duratio
 			return err
 		}
 		cost = append(cost, float64((after-before).Microseconds())/oursNow/length.Seconds())
-		bareNow, err := rate(length, func(worker int) (func() error, func()) { return barePair(ctx, w.clients[worker], w.bareURL) })
+		bareNow, err := rate(length, func(worker int) (func() error, func(), error) { return barePair(w.clients[worker], w.bareURL) })
 		if err != nil {
 			return err
 		}
@@ -102,19 +90,25 @@ func measurePairs(ctx context.Context, w *world, cgi string, length time.Duratio
 }
 
 // rate runs pairs in every worker for the time and returns pairs a second.
-func rate(length time.Duration, newPair func(worker int) (pair func() error, done func())) (float64, error) {
+func rate(length time.Duration, newPair func(worker int) (pair func() error, done func(), err error)) (float64, error) {
 	var group sync.WaitGroup
 	counts, errs := make([]int, workers), make([]error, workers)
-	start := time.Now()
+	begin := make(chan time.Time)
 	for i := range workers {
+		pair, done, err := newPair(i)
+		if err != nil {
+			return 0, err
+		}
+		defer done()
 		group.Go(func() {
-			pair, done := newPair(i)
-			defer done()
-			for time.Since(start) < length && errs[i] == nil {
+			for start := <-begin; time.Since(start) < length && errs[i] == nil; counts[i]++ {
 				errs[i] = pair()
-				counts[i]++
 			}
 		})
+	}
+	start := time.Now()
+	for range workers {
+		begin <- start
 	}
 	group.Wait()
 	total := 0
@@ -122,103 +116,6 @@ func rate(length time.Duration, newPair func(worker int) (pair func() error, don
 		total += n
 	}
 	return float64(total) / time.Since(start).Seconds(), errors.Join(errs...)
-}
-
-// ourPair gets and verifies the job and its payload, and puts a result.
-func ourPair(ctx context.Context, e *endpoint.Enrolment) (func() error, func()) {
-	c := e.Connect()
-	who := fetch.Requester{ID: e.ID, Labels: e.Labels}
-	return func() error {
-		if who.Repository == nil {
-			var err error
-			if who.Repository, err = trust.NewRepository(e.TrustRoot); err != nil {
-				return err
-			}
-		}
-		m, err := fetch.Job(ctx, c, who, "probe", wire.JobQuery{Platform: webjob.ThisPlatform}, time.Now())
-		if err != nil {
-			return err
-		}
-		who.Repository, who.Ticket = m.Repository, m.Ticket
-		payload, err := m.PayloadFor(webjob.ThisPlatform)
-		if err != nil {
-			return err
-		}
-		if err := m.Payload(ctx, payload, io.Discard); err != nil {
-			return err
-		}
-		exact, body, err := newResult(e.ID, m.Digest, payload.Digest)
-		if err != nil {
-			return err
-		}
-		header := http.Header{}
-		header.Set("Content-Type", wire.ContentTypeResult)
-		header.Set(wire.HeaderRecordLength, strconv.Itoa(exact))
-		response, err := c.Send(ctx, http.MethodPost, wire.PathResults, header, bytes.NewReader(body), int64(len(body)))
-		if err != nil {
-			return err
-		}
-		_, err = io.Copy(io.Discard, response.Body)
-		return errors.Join(err, response.Body.Close())
-	}, c.Close
-}
-
-// newResult makes a result of resultBytes with fresh content and returns the length
-// of its record and its body.
-func newResult(client string, manifest, payload webjob.Digest) (int, []byte, error) {
-	now := time.Now().UTC()
-	status := 0
-	record := webjob.Record{
-		Format: webjob.RecordFormat, Run: uuid.Must(uuid.NewV7()).String(), Client: client, Job: "probe", Version: 1,
-		Manifest: manifest, Payload: payload, Host: "bench", Platform: webjob.ThisPlatform, Webjob: "bench",
-		Outcome: webjob.Succeeded, ExitStatus: &status, PutURL: "https://localhost:8443",
-		Times:  webjob.Times{Get: webjob.Phase{Start: now, DurationMS: 5}, Run: webjob.Phase{Start: now, DurationMS: 5}, Put: webjob.Phase{Start: now}},
-		Limits: webjob.DefaultLimits(), Enforced: []string{"tree: cgroup and subreaper"},
-	}
-	stdout := make([]byte, 1200)
-	for i := range stdout {
-		stdout[i] = byte('a' + rand.N(26))
-	}
-	stderr := stdout[:300]
-	for name, content := range map[string][]byte{webjob.Stdout: stdout, webjob.Stderr: stderr} {
-		record.Parts = append(record.Parts, webjob.Stream{Name: name, Digest: webjob.DigestOf(content), Size: int64(len(content)), Written: int64(len(content))})
-	}
-	exact, err := json.Marshal(record)
-	if err != nil {
-		return 0, nil, err
-	}
-	body := exact
-	for _, part := range record.Parts {
-		content := stderr
-		if part.Name == webjob.Stdout {
-			content = stdout
-		}
-		body = append(body, content...)
-	}
-	return len(exact), body, nil
-}
-
-// barePair gets a file of the same size and puts a body of the same size.
-func barePair(ctx context.Context, e *endpoint.Enrolment, address string) (func() error, func()) {
-	c := wire.NewClient(address, e.TLS())
-	body := bytes.Repeat([]byte("x"), resultBytes)
-	return func() error {
-		response, err := c.Send(ctx, http.MethodGet, "/probe.sh", nil, nil, -1)
-		if err != nil {
-			return err
-		}
-		if n, err := io.Copy(io.Discard, response.Body); err != nil || n != payloadBytes {
-			return fmt.Errorf("got %d bytes: %w", n, err)
-		}
-		if err := response.Body.Close(); err != nil {
-			return err
-		}
-		response, err = c.Send(ctx, http.MethodPut, "/result", nil, bytes.NewReader(body), int64(len(body)))
-		if err != nil {
-			return err
-		}
-		return response.Body.Close()
-	}, c.Close
 }
 
 // cpuTime returns the CPU time that a process has used, in user and system mode

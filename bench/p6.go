@@ -173,7 +173,7 @@ func (w *world) growthOrder() (webjob.OrderStatus, error) {
 }
 
 func addRun(ctx context.Context, s *sqlite.Store, order webjob.OrderStatus, client string, i int, at time.Time) error {
-	_, body, err := newResult(client, order.Manifest, webjob.EmptyDigest)
+	made, err := newResult(client, order.Manifest, webjob.EmptyDigest)
 	if err != nil {
 		return err
 	}
@@ -181,7 +181,7 @@ func addRun(ctx context.Context, s *sqlite.Store, order webjob.OrderStatus, clie
 	status := 0
 	r := webjob.Result{
 		Run: run, Client: client, Job: fmt.Sprintf("job%d", i%20), Version: 1, Outcome: webjob.Succeeded, ExitStatus: &status, Started: at, DurationMS: 5,
-		Received: at.Truncate(time.Microsecond), Bytes: 200, Record: body[:800], Inline: body[len(body)-200:],
+		Received: at.Truncate(time.Microsecond), Bytes: 200, Record: made.body[:800], Inline: made.body[len(made.body)-200:],
 	}
 	if i%50 == 0 {
 		r.Outcome = webjob.Failed

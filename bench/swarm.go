@@ -135,7 +135,9 @@ func idleOnce(ctx context.Context, agents int, idle, wait time.Duration) (bytes 
 		return 0, 0, 0, err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
-	w.swarmFlags = []string{"--wait", wait.String()}
+	// Idle agents are measured, not a storm of handshakes: 200 of these a second.
+	spread := time.Duration(agents) * time.Second / 200
+	w.swarmFlags = []string{"--wait", wait.String(), "--spread", spread.String()}
 	server := w.programs[0].Process.Pid
 	before, err := memory(server)
 	if err != nil {

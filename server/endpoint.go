@@ -116,6 +116,7 @@ func (s *Server) handleJob(w http.ResponseWriter, r *http.Request, client webjob
 	header.Set(wire.HeaderBundleLength, strconv.Itoa(len(front)-len(v.Text)))
 	header.Set(wire.HeaderManifestLength, strconv.Itoa(len(v.Text)))
 	header.Set("Content-Length", strconv.FormatInt(int64(len(front))+size, 10))
+	defer cork(r)()
 	_, err = w.Write(front) //nolint:gosec // no browser shows it: its type says what it is
 	if payload == nil {
 		return nil // a client that left needs no answer
@@ -156,8 +157,8 @@ func (s *Server) jobHeaders(header http.Header, client webjob.Client, v webjob.J
 	return nil
 }
 
-// copyPayload sends a payload in few large writes, with a buffer that is used again:
-// at thousands of requests a second new ones would keep the garbage collector busy.
+// copyPayload sends a payload with a buffer that is used again: at thousands of
+// requests a second new ones would keep the garbage collector busy.
 func (s *Server) copyPayload(w io.Writer, payload io.Reader) {
 	buffer, ok := s.buffers.Get().(*[]byte)
 	if !ok {
@@ -169,8 +170,8 @@ func (s *Server) copyPayload(w io.Writer, payload io.Reader) {
 	s.buffers.Put(buffer)
 }
 
-// copyBytes is the size of one write of a payload: few records, little memory.
-const copyBytes = 64 << 10
+// copyBytes is the size of one write of a payload, which is that of a TLS record.
+const copyBytes = 16 << 10
 
 func (s *Server) handlePayload(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
 	content, size, err := s.Payload(r.Context(), client, r.PathValue("digest"))
@@ -178,6 +179,7 @@ func (s *Server) handlePayload(w http.ResponseWriter, r *http.Request, client we
 		return err
 	}
 	s.metrics.payloadBytes.Add(float64(size))
+	defer cork(r)()
 	return sendContent(w, r, content)
 }
 

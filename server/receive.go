@@ -56,7 +56,9 @@ func (s *Server) Receive(ctx context.Context, client webjob.Client, recordLength
 		return wire.ResultResponse{}, err
 	}
 	if added {
-		s.outbox.Wake()
+		if effects.Deliveries != nil {
+			s.outbox.Wake()
+		}
 		if effects.OrderRun != nil {
 			// It is durable: what does not come of this comes of the next start.
 			if err := s.dispatcher.finished(ctx, *effects.OrderRun); err != nil {

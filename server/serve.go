@@ -81,7 +81,7 @@ func (s *Server) run(ctx context.Context, listeners []listener) error {
 		if l.tls != nil {
 			config := l.tls.Clone()
 			config.NextProtos = []string{"h2", "http/1.1"}
-			l.tls, l.socket = config, s.returns.listen(tls.NewListener(socket, config))
+			l.tls, l.socket = config, s.returns.listen(tls.NewListener(corkListener{socket}, config))
 		}
 		l.server = &http.Server{
 			Handler:           l.handler,

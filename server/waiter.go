@@ -34,6 +34,18 @@ type work struct {
 
 func (w work) empty() bool { return len(w.runs) == 0 && len(w.cancel) == 0 && !w.change }
 
+// Long polls end together, a few times a second: waking up once for many costs less
+// than once for each.
+const pollTick = 250 * time.Millisecond
+
+// onTick shortens a long wait so that it ends on a tick.
+func onTick(wait time.Duration, now time.Time) time.Duration {
+	if wait < 8*pollTick {
+		return wait
+	}
+	return wait - time.Duration(now.Add(wait).UnixNano())%pollTick
+}
+
 // hold holds a poll open until there is work for its client, for at most the wait.
 // What the poll says of runs is taken over first. It does not block.
 func (d *dispatcher) hold(ctx context.Context, w *waiter, wait time.Duration) error {
@@ -58,7 +70,7 @@ func (d *dispatcher) hold(ctx context.Context, w *waiter, wait time.Duration) er
 	defer d.mu.Unlock()
 	d.serve(w)
 	if c.waiter == w {
-		w.deadline = time.AfterFunc(wait, func() { d.answerNow(w) })
+		w.deadline = time.AfterFunc(onTick(wait, time.Now()), func() { d.answerNow(w) })
 	}
 	return nil
 }
