@@ -1,6 +1,7 @@
 package webjob
 
 import (
+	"io/fs"
 	"regexp"
 	"strings"
 	"time"
@@ -48,6 +49,25 @@ type Payload struct {
 	// Signature is a detached signature in a form of the publisher's choice, such as
 	// GnuPG's, for hooks on endpoints. WebJob itself does not look at it.
 	Signature []byte `json:"signature,omitempty"`
+	// Bundle says that the payload is a folder, packed; nil for a program or script.
+	Bundle *Bundle `json:"bundle,omitempty"`
+}
+
+// Bundle is how to run a payload that is a packed folder; see package bundle.
+type Bundle struct {
+	Run   string `json:"run"`   // file in the folder to run, or to hand to the interpreter, with forward slashes
+	Bytes int64  `json:"bytes"` // of all files together, unpacked; more is refused
+}
+
+// Check accepts a plain relative path and at most MaxPayloadBytes.
+func (b *Bundle) Check() error {
+	if !fs.ValidPath(b.Run) || b.Run == "." || strings.ContainsAny(b.Run, "\x00\\:") {
+		return Errorf(Invalid, "%.80q is not a file in a bundle; name it with a relative path and forward slashes", b.Run)
+	}
+	if b.Bytes < 0 || b.Bytes > MaxPayloadBytes {
+		return Errorf(Invalid, "a bundle unpacks to %d bytes; it must be 0 to %d", b.Bytes, int64(MaxPayloadBytes))
+	}
+	return nil
 }
 
 // Leftovers says what happens to processes that outlive the job's own process.
@@ -162,6 +182,11 @@ func (m *Manifest) checkPayloads() error {
 		}
 		if p.Size < 1 || p.Size > MaxPayloadBytes {
 			return Errorf(Invalid, "payload for %s has %d bytes; it must have 1 to %d", p.Platform, p.Size, int64(MaxPayloadBytes))
+		}
+		if p.Bundle != nil {
+			if err := p.Bundle.Check(); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

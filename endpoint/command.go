@@ -13,15 +13,15 @@ import (
 // commandLine returns the program to start and its argv. Without an interpreter
 // that is the payload under the job's name; with one it is the interpreter, its
 // options, the payload's path, and the arguments. No shell sees any of it.
-func commandLine(m *trust.SignedManifest, placed *runner.Placed, arguments []string) (string, []string, error) {
+func commandLine(m *trust.SignedManifest, path string, arguments []string) (string, []string, error) {
 	if len(m.Interpreter) == 0 {
-		return placed.Path, append([]string{m.Name}, arguments...), nil
+		return path, append([]string{m.Name}, arguments...), nil
 	}
 	program, err := lookUp(m.Interpreter[0])
 	if err != nil {
 		return "", nil, err
 	}
-	argv := append(append([]string{}, m.Interpreter...), placed.Path)
+	argv := append(append([]string{}, m.Interpreter...), path)
 	return program, append(argv, arguments...), nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/bundle"
 	"webjob.dev/webjob/endpoint/fetch"
 	"webjob.dev/webjob/endpoint/runner"
 	"webjob.dev/webjob/endpoint/spool"
@@ -253,23 +254,61 @@ func (r *run) placeAndRun(ctx, getCtx context.Context, start time.Time, offer *f
 	if err != nil {
 		return r.note(err)
 	}
-	program, argv, err := commandLine(offer.SignedManifest, placed, r.record.Arguments)
-	if err == nil {
-		var report runner.Report
-		report, err = runner.Run(ctx, runner.Spec{
-			Run: r.record.Run, Program: program, Arguments: argv, Inherit: placed.Inherit,
-			Env: r.environment(dir), Dir: filepath.Join(dir, "home"), Stdout: streams[0], Stderr: streams[1],
-			Limits: r.record.Limits, Leftovers: offer.Leftovers,
-		})
-		r.take(report)
-	}
-	if err != nil { // the job was authentic and did not start: that is a result
+	if err := r.start(ctx, dir, placed, payload, offer.SignedManifest, streams); err != nil { // the job was authentic and did not start: that is a result
 		r.record.Outcome, r.record.Reason = webjob.NotStarted, err.Error()
 	}
 	if err := placed.Close(); err != nil {
 		r.record.Errors = append(r.record.Errors, err.Error())
 	}
 	return nil
+}
+
+// start runs the payload that was placed in the run's folder.
+func (r *run) start(ctx context.Context, dir string, placed *runner.Placed, payload webjob.Payload, m *trust.SignedManifest, streams []*runner.Capture) error {
+	path, inherit, home := placed.Path, placed.Inherit, filepath.Join(dir, "home")
+	workDir := home
+	if payload.Bundle != nil {
+		workDir = filepath.Join(dir, "bundle")
+		if err := unpack(ctx, placed.Content(), workDir, payload.Bundle); err != nil {
+			return err
+		}
+		path, inherit = filepath.Join(workDir, filepath.FromSlash(payload.Bundle.Run)), nil
+	}
+	program, argv, err := commandLine(m, path, r.record.Arguments)
+	if err != nil {
+		return err
+	}
+	report, err := runner.Run(ctx, runner.Spec{
+		Run: r.record.Run, Program: program, Arguments: argv, Inherit: inherit,
+		Env: r.environment(dir), Dir: workDir, Stdout: streams[0], Stderr: streams[1],
+		Limits: r.record.Limits, Leftovers: m.Leftovers,
+	})
+	r.take(report)
+	return err
+}
+
+// unpack unpacks a bundle whose bytes were verified into a new folder.
+func unpack(ctx context.Context, content io.ReadSeeker, dir string, b *webjob.Bundle) error {
+	if _, err := content.Seek(0, io.SeekStart); err != nil {
+		return webjob.Errorf(webjob.Unavailable, "the bundle cannot be read: %w", err)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return webjob.Errorf(webjob.Unavailable, "work folder: %w", err)
+	}
+	return bundle.Unpack(&untilDone{ctx: ctx, r: content}, dir, b.Bytes)
+}
+
+// untilDone reads until its context ends.
+type untilDone struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u *untilDone) Read(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.r.Read(p)
 }
 
 func (r *run) environment(dir string) []string {

@@ -52,7 +52,10 @@ type DescriptionLimits struct {
 // DescriptionPayload names the program for one platform, relative to the folder.
 type DescriptionPayload struct {
 	Platform webjob.Platform `toml:"platform"`
-	File     string          `toml:"file"`
+	// File is a program or script. With Run it is a folder, or a bundle of one
+	// (.tar.zst), in which Run is the file to run.
+	File string `toml:"file"`
+	Run  string `toml:"run"`
 	// Signature is a file with a detached signature of the payload, for hooks on endpoints.
 	Signature string `toml:"signature"`
 }
@@ -115,6 +118,11 @@ func (d *Description) Check() error {
 		}
 		if !filepath.IsLocal(p.File) {
 			return config.Keyf("payload.file", "%.80q is not a file below the job's folder", p.File)
+		}
+		if p.Run != "" {
+			if err := (&webjob.Bundle{Run: p.Run}).Check(); err != nil {
+				return &config.KeyError{Key: "payload.run", Err: err}
+			}
 		}
 		if p.Signature != "" && !filepath.IsLocal(p.Signature) {
 			return config.Keyf("payload.signature", "%.80q is not a file below the job's folder", p.Signature)

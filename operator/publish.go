@@ -2,7 +2,6 @@ package operator
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -57,9 +56,13 @@ func (s *Session) Publish(ctx context.Context, p Publication) (Published, error)
 		Interpreter: d.Interpreter, Arguments: d.Arguments, Leftovers: d.Leftovers, Limits: d.Limits.limits(),
 	}
 	files := map[webjob.Digest]string{}
-	for _, payload := range d.Payloads {
-		file := filepath.Join(d.dir, payload.File)
-		described, err := describePayload(payload.Platform, file)
+	packed, err := os.MkdirTemp("", "webjob-bundles-")
+	if err != nil {
+		return published, webjob.Errorf(webjob.Unavailable, "%w", err)
+	}
+	defer func() { _ = os.RemoveAll(packed) }() // only copies
+	for i, payload := range d.Payloads {
+		described, file, err := d.describe(payload, filepath.Join(packed, strconv.Itoa(i)))
 		if err != nil {
 			return published, err
 		}
@@ -159,21 +162,6 @@ func (s *Session) SetLabels(ctx context.Context, client string, labels webjob.La
 		return wire.DraftResponse{}, err
 	}
 	return s.Hand(ctx, r, draft, keys)
-}
-
-func describePayload(platform webjob.Platform, file string) (webjob.Payload, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return webjob.Payload{}, webjob.Errorf(webjob.Invalid, "payload for %s: %w", platform, err)
-	}
-	d, size, err := webjob.DigestReader(f)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return webjob.Payload{}, webjob.Errorf(webjob.Invalid, "payload for %s: %w", platform, err)
-	}
-	if size == 0 {
-		return webjob.Payload{}, webjob.Errorf(webjob.Invalid, "payload for %s: %s is empty", platform, file)
-	}
-	return webjob.Payload{Platform: platform, Digest: d, Size: size}, nil
 }
 
 func (s *Session) uploadPayload(ctx context.Context, p webjob.Payload, file string) error {
