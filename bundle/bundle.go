@@ -10,6 +10,7 @@ package bundle
 import (
 	"path"
 	"strings"
+	"unicode/utf8"
 
 	"webjob.dev/webjob"
 )
@@ -48,21 +49,24 @@ func CheckName(name string) error {
 // (https://learn.microsoft.com/windows/win32/fileio/naming-a-file).
 var windowsDevices = map[string]bool{
 	"con": true, "prn": true, "aux": true, "nul": true, "conin$": true, "conout$": true,
-	"com¹": true, "com²": true, "com³": true, "lpt¹": true, "lpt²": true, "lpt³": true,
 }
 
-func init() {
-	for _, digit := range "0123456789" {
-		windowsDevices["com"+string(digit)], windowsDevices["lpt"+string(digit)] = true, true
+// isWindowsDevice says whether a name without extension is one of these, or com or lpt
+// with a digit.
+func isWindowsDevice(base string) bool {
+	base = strings.ToLower(strings.TrimRight(base, " "))
+	digit, found := strings.CutPrefix(base, "com")
+	if !found {
+		digit, found = strings.CutPrefix(base, "lpt")
 	}
+	return windowsDevices[base] || found && utf8.RuneCountInString(digit) == 1 && strings.ContainsAny(digit, "0123456789¹²³")
 }
 
 // CheckPortable accepts names that Windows can hold, too.
 func CheckPortable(name string) error {
 	for part := range strings.SplitSeq(name, "/") {
 		base, _, _ := strings.Cut(part, ".")
-		device := windowsDevices[strings.ToLower(strings.TrimRight(base, " "))]
-		if device || strings.HasSuffix(part, ".") || strings.HasSuffix(part, " ") || strings.ContainsFunc(part, notOnWindows) {
+		if isWindowsDevice(base) || strings.HasSuffix(part, ".") || strings.HasSuffix(part, " ") || strings.ContainsFunc(part, notOnWindows) {
 			return webjob.Errorf(webjob.Refused, "%.80q in the bundle is not a name that Windows can hold; rename it, or publish for other platforms only", name)
 		}
 	}

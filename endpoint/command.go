@@ -25,8 +25,19 @@ func commandLine(m *trust.SignedManifest, path string, arguments []string) (stri
 	return program, append(argv, arguments...), nil
 }
 
+// ownName is the interpreter that stands for this program itself, as in "webjob sh",
+// wherever it lies and whatever it is called.
+const ownName = "webjob"
+
 // lookUp finds an interpreter in the path that jobs get, not in the caller's.
 func lookUp(program string) (string, error) {
+	if program == ownName {
+		self, err := os.Executable()
+		if err != nil {
+			return "", webjob.Errorf(webjob.Unavailable, "this program cannot find itself: %w", err)
+		}
+		return self, nil
+	}
 	if filepath.IsAbs(program) {
 		return program, nil
 	}

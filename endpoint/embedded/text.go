@@ -1,0 +1,637 @@
+package embedded
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// Regular expressions of these tools are RE2's, as in Go: no input makes them slow.
+
+// grep prints the lines that match.
+func grep(c *call) error {
+	var ignore, invert, names, noNames, numbers, count, quiet, fixed, list, recursive, word, whole, only, extended bool
+	var expressions []string
+	err := c.parse(func(f *pflag.FlagSet) {
+		f.BoolVarP(&ignore, "ignore-case", "i", false, "")
+		f.BoolVarP(&invert, "invert-match", "v", false, "")
+		f.BoolVarP(&names, "with-filename", "H", false, "")
+		f.BoolVarP(&noNames, "no-filename", "h", false, "")
+		f.BoolVarP(&numbers, "line-number", "n", false, "")
+		f.BoolVarP(&count, "count", "c", false, "")
+		f.BoolVarP(&quiet, "quiet", "q", false, "")
+		f.BoolVarP(&fixed, "fixed-strings", "F", false, "")
+		f.BoolVarP(&list, "files-with-matches", "l", false, "")
+		f.BoolVarP(&recursive, "recursive", "r", false, "")
+		f.BoolVarP(&word, "word-regexp", "w", false, "")
+		f.BoolVarP(&whole, "line-regexp", "x", false, "")
+		f.BoolVarP(&only, "only-matching", "o", false, "")
+		f.BoolVarP(&extended, "extended-regexp", "E", false, "")
+		f.StringArrayVarP(&expressions, "regexp", "e", nil, "")
+	}, 0, -1)
+	if err != nil {
+		return err
+	}
+	if len(expressions) == 0 {
+		if len(c.args) == 0 {
+			return usage{errors.New("name an expression")}
+		}
+		expressions, c.args = c.args[:1], c.args[1:]
+	}
+	for i, e := range expressions {
+		if fixed {
+			e = regexp.QuoteMeta(e)
+		}
+		if word {
+			e = `\b(?:` + e + `)\b`
+		}
+		if whole {
+			e = `\A(?:` + e + `)\z`
+		}
+		expressions[i] = "(?:" + e + ")"
+	}
+	pattern := strings.Join(expressions, "|")
+	if ignore {
+		pattern = "(?i)" + pattern
+	}
+	re, err := regexp.Compile(pattern)
+	if err != nil {
+		return usage{err}
+	}
+	files := c.args
+	if recursive {
+		if files, err = c.below(files); err != nil {
+			return err
+		}
+		names = true
+	}
+	names = (names || len(files) > 1) && !noNames
+	matched := false
+	err = c.buffered(func(w *bufio.Writer) error {
+		for _, file := range fileList(files) {
+			number, hits := 0, 0
+			err := c.lines([]string{file}, func(_, line string) error {
+				number++
+				if re.MatchString(line) == invert {
+					return nil
+				}
+				hits++
+				matched = true
+				switch {
+				case quiet || list:
+					return io.EOF // enough
+				case count:
+					return nil
+				}
+				if names {
+					_, _ = fmt.Fprintf(w, "%s:", file) // an error sticks, as below
+				}
+				if numbers {
+					_, _ = fmt.Fprintf(w, "%d:", number)
+				}
+				if only && !invert {
+					found := slices.DeleteFunc(re.FindAllString(line, -1), func(s string) bool { return s == "" })
+					if len(found) == 0 {
+						return nil
+					}
+					line = strings.Join(found, "\n")
+				}
+				_, err := fmt.Fprintln(w, line)
+				return err
+			})
+			if err != nil && !errors.Is(err, io.EOF) {
+				return err
+			}
+			switch {
+			case quiet && matched:
+				return nil
+			case list && hits > 0:
+				_, _ = fmt.Fprintln(w, file)
+			case count && names:
+				_, _ = fmt.Fprintf(w, "%s:%d\n", file, hits)
+			case count:
+				_, _ = fmt.Fprintln(w, hits)
+			}
+		}
+		return nil
+	})
+	if err == nil && !matched {
+		return exit(1)
+	}
+	return err
+}
+
+func fileList(files []string) []string {
+	if len(files) == 0 {
+		return []string{"-"}
+	}
+	return files
+}
+
+// head prints the first lines, or bytes.
+func head(c *call) error { return c.part(10, takeFirst) }
+
+// tail prints the last lines, or bytes; "+N" from the Nth on.
+func tail(c *call) error { return c.part(10, takeLast) }
+
+type taker func(w io.Writer, r io.Reader, lines, bytes int64, fromStart bool) error
+
+func (c *call) part(standard int64, take taker) error {
+	for i, a := range c.args { // the old form, -5
+		if len(a) > 1 && a[0] == '-' && a[1] >= '0' && a[1] <= '9' {
+			c.args[i] = "-n" + a[1:]
+		}
+	}
+	var lines, bytes string
+	err := c.parse(func(f *pflag.FlagSet) {
+		f.StringVarP(&lines, "lines", "n", strconv.FormatInt(standard, 10), "")
+		f.StringVarP(&bytes, "bytes", "c", "", "")
+	}, 0, -1)
+	if err != nil {
+		return err
+	}
+	text := lines
+	if bytes != "" {
+		text = bytes
+	}
+	n, err := strconv.ParseInt(strings.TrimPrefix(text, "+"), 10, 64)
+	if err != nil || n < 0 || n > 1<<31 {
+		return usage{fmt.Errorf("%.40q is not a number of lines or bytes", text)}
+	}
+	lineCount, byteCount := n, int64(-1)
+	if bytes != "" {
+		lineCount, byteCount = -1, n
+	}
+	between := ""
+	return c.buffered(func(w *bufio.Writer) error {
+		return c.inputs(c.args, func(name string, r io.Reader) error {
+			if len(c.args) > 1 {
+				_, _ = fmt.Fprintf(w, "%s==> %s <==\n", between, name) // an error sticks
+				between = "\n"
+			}
+			return take(w, r, lineCount, byteCount, strings.HasPrefix(text, "+"))
+		})
+	})
+}
+
+func takeFirst(w io.Writer, r io.Reader, lines, bytes int64, _ bool) error {
+	if bytes >= 0 {
+		_, err := io.CopyN(w, r, bytes)
+		return endIsFine(err)
+	}
+	reader := bufio.NewReader(r)
+	for range lines {
+		line, err := reader.ReadSlice('\n')
+		for errors.Is(err, bufio.ErrBufferFull) {
+			if _, err := w.Write(line); err != nil {
+				return err
+			}
+			line, err = reader.ReadSlice('\n')
+		}
+		if _, writeErr := w.Write(line); writeErr != nil {
+			return writeErr
+		}
+		if err != nil {
+			return endIsFine(err)
+		}
+	}
+	return nil
+}
+
+func takeLast(w io.Writer, r io.Reader, lines, bytes int64, fromStart bool) error {
+	reader := bufio.NewReader(r)
+	if fromStart {
+		var err error
+		if bytes >= 0 {
+			_, err = io.CopyN(io.Discard, reader, max(bytes-1, 0))
+		} else {
+			err = takeFirst(io.Discard, reader, 0, -1, false)
+			for range max(lines-1, 0) {
+				if _, err = reader.ReadString('\n'); err != nil {
+					break
+				}
+			}
+		}
+		if err != nil {
+			return endIsFine(err)
+		}
+		_, err = io.Copy(w, reader)
+		return err
+	}
+	if bytes >= 0 {
+		var last []byte
+		buffer := make([]byte, 32<<10)
+		for {
+			n, err := reader.Read(buffer)
+			last = append(last, buffer[:n]...)
+			if extra := int64(len(last)) - bytes; extra > 0 {
+				last = append(last[:0], last[extra:]...)
+			}
+			if err != nil {
+				_, writeErr := w.Write(last)
+				return errors.Join(endIsFine(err), writeErr)
+			}
+		}
+	}
+	var last []string
+	for {
+		line, err := reader.ReadString('\n')
+		if line != "" {
+			last = append(last, line)
+		}
+		if extra := int64(len(last)) - lines; extra > 0 {
+			last = slices.Delete(last, 0, int(extra))
+		}
+		if err != nil {
+			_, writeErr := io.WriteString(w, strings.Join(last, ""))
+			return errors.Join(endIsFine(err), writeErr)
+		}
+	}
+}
+
+func endIsFine(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// wc counts lines, words and bytes.
+func wc(c *call) error {
+	var lines, words, bytes bool
+	err := c.parse(func(f *pflag.FlagSet) {
+		f.BoolVarP(&lines, "lines", "l", false, "")
+		f.BoolVarP(&words, "words", "w", false, "")
+		f.BoolVarP(&bytes, "bytes", "c", false, "")
+	}, 0, -1)
+	if err != nil {
+		return err
+	}
+	if !lines && !words && !bytes {
+		lines, words, bytes = true, true, true
+	}
+	var total [3]int64
+	show := func(n [3]int64, name string) {
+		var columns []string
+		for i, wanted := range []bool{lines, words, bytes} {
+			if wanted {
+				columns = append(columns, strconv.FormatInt(n[i], 10))
+			}
+		}
+		if name != "-" {
+			columns = append(columns, name)
+		}
+		_, _ = fmt.Fprintln(c.out, strings.Join(columns, " ")) // a script that went away
+	}
+	err = c.inputs(c.args, func(name string, r io.Reader) error {
+		var n [3]int64
+		reader, inWord := bufio.NewReaderSize(r, 64<<10), false
+		for {
+			b, err := reader.ReadByte()
+			if err != nil {
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				return err
+			}
+			n[2]++
+			if b == '\n' {
+				n[0]++
+			}
+			space := b == ' ' || b >= '\t' && b <= '\r'
+			if !space && !inWord {
+				n[1]++
+			}
+			inWord = !space
+		}
+		for i := range total {
+			total[i] += n[i]
+		}
+		show(n, name)
+		return nil
+	})
+	if len(c.args) > 1 {
+		show(total, "total")
+	}
+	return err
+}
+
+// sortLines sorts all lines together, in memory.
+func sortLines(c *call) error {
+	var numeric, reverse, unique, ignore bool
+	var key int
+	var separator string
+	err := c.parse(func(f *pflag.FlagSet) {
+		f.BoolVarP(&numeric, "numeric-sort", "n", false, "")
+		f.BoolVarP(&reverse, "reverse", "r", false, "")
+		f.BoolVarP(&unique, "unique", "u", false, "")
+		f.BoolVarP(&ignore, "ignore-case", "f", false, "")
+		f.IntVarP(&key, "key", "k", 0, "")
+		f.StringVarP(&separator, "field-separator", "t", "", "")
+	}, 0, -1)
+	if err != nil {
+		return err
+	}
+	var all []string
+	if err := c.lines(c.args, func(_, line string) error { all = append(all, line); return nil }); err != nil {
+		return err
+	}
+	of := func(line string) string {
+		if key > 0 {
+			line = field(line, separator, key)
+		}
+		if ignore {
+			line = strings.ToUpper(line)
+		}
+		return line
+	}
+	compare := func(a, b string) int {
+		x, y := of(a), of(b)
+		order := strings.Compare(x, y)
+		if numeric {
+			m, n := leadingNumber(x), leadingNumber(y)
+			switch {
+			case m < n:
+				order = -1
+			case m > n:
+				order = 1
+			default:
+				order = 0
+			}
+		}
+		if order == 0 && !unique {
+			order = strings.Compare(a, b)
+		}
+		if reverse {
+			return -order
+		}
+		return order
+	}
+	slices.SortStableFunc(all, compare)
+	if unique {
+		all = slices.CompactFunc(all, func(a, b string) bool { return compare(a, b) == 0 })
+	}
+	return c.buffered(func(w *bufio.Writer) error {
+		for _, line := range all {
+			if _, err := fmt.Fprintln(w, line); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// field returns the nth field, counted from one; "" when there are fewer.
+func field(line, separator string, n int) string {
+	fields := strings.Fields(line)
+	if separator != "" {
+		fields = strings.Split(line, separator)
+	}
+	if n < 1 || n > len(fields) {
+		return ""
+	}
+	return fields[n-1]
+}
+
+var number = regexp.MustCompile(`^\s*[-+]?[0-9]*\.?[0-9]*`)
+
+func leadingNumber(s string) float64 {
+	n, err := strconv.ParseFloat(strings.TrimSpace(number.FindString(s)), 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// uniq leaves one of lines that follow each other and are the same.
+func uniq(c *call) error {
+	var counts, repeated, single bool
+	err := c.parse(func(f *pflag.FlagSet) {
+		f.BoolVarP(&counts, "count", "c", false, "")
+		f.BoolVarP(&repeated, "repeated", "d", false, "")
+		f.BoolVarP(&single, "unique", "u", false, "")
+	}, 0, 1)
+	if err != nil {
+		return err
+	}
+	return c.buffered(func(w *bufio.Writer) error {
+		before, n := "", 0
+		show := func() {
+			if n == 0 || repeated && n == 1 || single && n > 1 {
+				return
+			}
+			if counts {
+				_, _ = fmt.Fprintf(w, "%7d ", n) // an error sticks
+			}
+			_, _ = fmt.Fprintln(w, before)
+		}
+		err := c.lines(c.args, func(_, line string) error {
+			if n > 0 && line == before {
+				n++
+				return nil
+			}
+			show()
+			before, n = line, 1
+			return nil
+		})
+		show()
+		return err
+	})
+}
+
+// cut prints fields or characters of each line.
+func cut(c *call) error {
+	var fields, characters, delimiter string
+	var only bool
+	err := c.parse(func(f *pflag.FlagSet) {
+		f.StringVarP(&fields, "fields", "f", "", "")
+		f.StringVarP(&characters, "characters", "c", "", "")
+		f.StringVarP(&delimiter, "delimiter", "d", "\t", "")
+		f.BoolVarP(&only, "only-delimited", "s", false, "")
+	}, 0, -1)
+	if err != nil {
+		return err
+	}
+	if (fields == "") == (characters == "") {
+		return usage{errors.New("give -f or -c")}
+	}
+	wanted, err := parseRanges(fields + characters)
+	if err != nil {
+		return usage{err}
+	}
+	return c.buffered(func(w *bufio.Writer) error {
+		return c.lines(c.args, func(_, line string) error {
+			separator := delimiter
+			if characters != "" {
+				separator = ""
+			} else if !strings.Contains(line, delimiter) {
+				if only {
+					return nil
+				}
+				_, err := fmt.Fprintln(w, line)
+				return err
+			}
+			var kept []string
+			for i, part := range strings.Split(line, separator) {
+				if wanted(i + 1) {
+					kept = append(kept, part)
+				}
+			}
+			_, err := fmt.Fprintln(w, strings.Join(kept, separator))
+			return err
+		})
+	})
+}
+
+// parseRanges reads a list such as "1,3-5,7-".
+func parseRanges(text string) (func(int) bool, error) {
+	type span struct{ from, to int }
+	var spans []span
+	for item := range strings.SplitSeq(text, ",") {
+		from, to, isRange := strings.Cut(item, "-")
+		s := span{1, 1 << 30}
+		var err1, err2 error
+		if from != "" {
+			s.from, err1 = strconv.Atoi(from)
+		}
+		if to != "" {
+			s.to, err2 = strconv.Atoi(to)
+		}
+		if !isRange {
+			s.to = s.from
+		}
+		if err1 != nil || err2 != nil || item == "-" || item == "" || s.from < 1 || s.to < s.from {
+			return nil, fmt.Errorf("%.40q is not a list such as 1,3-5", text)
+		}
+		spans = append(spans, s)
+	}
+	return func(n int) bool {
+		return slices.ContainsFunc(spans, func(s span) bool { return n >= s.from && n <= s.to })
+	}, nil
+}
+
+// tr maps, deletes or squeezes characters.
+func tr(c *call) error {
+	var remove, squeeze, complement bool
+	err := c.parse(func(f *pflag.FlagSet) {
+		f.BoolVarP(&remove, "delete", "d", false, "")
+		f.BoolVarP(&squeeze, "squeeze-repeats", "s", false, "")
+		f.BoolVarP(&complement, "complement", "c", false, "")
+	}, 1, 2)
+	if err != nil {
+		return err
+	}
+	from := characterSet(c.args[0])
+	var to []rune
+	if len(c.args) == 2 {
+		to = characterSet(c.args[1])
+	}
+	if !remove && !squeeze && len(to) == 0 {
+		return usage{errors.New("give two sets, or -d or -s")}
+	}
+	last := rune(-1)
+	change := func(r rune) (rune, bool) {
+		i := slices.Index(from, r)
+		in := i >= 0 != complement
+		switch {
+		case in && remove:
+			return 0, false
+		case in && len(to) > 0 && complement:
+			r = to[len(to)-1]
+		case in && len(to) > 0:
+			r = to[min(i, len(to)-1)]
+		}
+		if squeeze && in && r == last {
+			return 0, false
+		}
+		last = r
+		return r, true
+	}
+	return c.buffered(func(w *bufio.Writer) error {
+		reader := bufio.NewReader(c.in)
+		for {
+			r, size, err := reader.ReadRune()
+			if err != nil {
+				return endIsFine(err)
+			}
+			if r == '\uFFFD' && size == 1 { // not UTF-8: as it is
+				if err := reader.UnreadRune(); err != nil {
+					return err
+				}
+				b, err := reader.ReadByte()
+				if err == nil {
+					err = w.WriteByte(b)
+				}
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			if r, keep := change(r); keep {
+				if _, err := w.WriteRune(r); err != nil {
+					return err
+				}
+			}
+		}
+	})
+}
+
+var classes = map[string]string{
+	"[:lower:]": "a-z", "[:upper:]": "A-Z", "[:digit:]": "0-9", "[:alpha:]": "A-Za-z", "[:alnum:]": "A-Za-z0-9", "[:space:]": " \t\n\v\f\r", "[:blank:]": " \t",
+}
+
+// characterSet expands classes, escapes and ranges.
+func characterSet(text string) []rune {
+	for class, expanded := range classes {
+		text = strings.ReplaceAll(text, class, expanded)
+	}
+	text = strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\r`, "\r", `\0`, "\x00", `\\`, `\`).Replace(text)
+	all := []rune(text)
+	var set []rune
+	for i := 0; i < len(all); i++ {
+		if i+2 < len(all) && all[i+1] == '-' && all[i] <= all[i+2] {
+			for r := all[i]; r <= all[i+2]; r++ {
+				set = append(set, r)
+			}
+			i += 2
+			continue
+		}
+		set = append(set, all[i])
+	}
+	return set
+}
+
+// tee copies the input to files, too.
+func tee(c *call) error {
+	var add bool
+	if err := c.parse(func(f *pflag.FlagSet) { f.BoolVarP(&add, "append", "a", false, "") }, 0, -1); err != nil {
+		return err
+	}
+	writers := []io.Writer{c.out}
+	how := os.O_CREATE | os.O_WRONLY | os.O_TRUNC
+	if add {
+		how = os.O_CREATE | os.O_WRONLY | os.O_APPEND
+	}
+	var files []*os.File
+	for _, name := range c.args {
+		f, err := os.OpenFile(c.path(name), how, 0o666)
+		if err != nil {
+			c.complain(err)
+			continue
+		}
+		files, writers = append(files, f), append(writers, f)
+	}
+	_, err := io.Copy(io.MultiWriter(writers...), c.in)
+	for _, f := range files {
+		err = errors.Join(err, f.Close())
+	}
+	return err
+}
