@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"webjob.dev/webjob"
@@ -238,21 +239,37 @@ func (e *Enrolment) Connect() *wire.Client {
 // TLS returns the configuration that Connect uses.
 func (e *Enrolment) TLS() *tls.Config { return e.config.Clone() }
 
+// IdentityFor returns the TLS configuration with this client's identity for a URL of a
+// server that it is enrolled with, nil for any other.
+func (s *State) IdentityFor(address string) (*tls.Config, error) {
+	e, err := s.enrolmentWhere(func(e *Enrolment) bool { return address == e.URL || strings.HasPrefix(address, e.URL+"/") })
+	if e == nil {
+		return nil, err
+	}
+	return e.TLS(), nil
+}
+
 // enrolmentFor returns the enrolment with the server at the URL.
 func (s *State) enrolmentFor(address string) (*Enrolment, error) {
+	e, err := s.enrolmentWhere(func(e *Enrolment) bool { return e.URL == address })
+	if e == nil && err == nil {
+		err = webjob.Errorf(webjob.Invalid, "this client is not enrolled with %s; run webjob enroll --put with a token of that server", address)
+	}
+	return e, err
+}
+
+// enrolmentWhere returns the first enrolment that is meant, nil when there is none.
+func (s *State) enrolmentWhere(meant func(*Enrolment) bool) (*Enrolment, error) {
 	for _, target := range []Target{TargetGet, TargetPut} {
 		e, err := s.Enrolment(target)
 		if webjob.KindOf(err) == webjob.NotFound {
 			continue
 		}
-		if err != nil {
-			return nil, err
-		}
-		if e.URL == address {
-			return e, nil
+		if err != nil || meant(e) {
+			return e, err
 		}
 	}
-	return nil, webjob.Errorf(webjob.Invalid, "this client is not enrolled with %s; run webjob enroll --put with a token of that server", address)
+	return nil, nil
 }
 
 // writeFile writes a private file durably: whole or not at all.

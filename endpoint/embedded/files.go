@@ -2,14 +2,8 @@ package embedded
 
 import (
 	"bufio"
-	"crypto/md5"  //nolint:gosec // known-file lists still name these digests
-	"crypto/sha1" //nolint:gosec // as above
-	"crypto/sha256"
-	"crypto/sha512"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -20,6 +14,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"webjob.dev/webjob/endpoint/sums"
 )
 
 // below returns all files below the given ones; what cannot be read is reported.
@@ -552,10 +548,8 @@ func readlink(c *call) error {
 	return nil
 }
 
-// sums prints digests of files, or checks a list of them.
-func sums(algorithm string) tool {
-	makers := map[string]func() hash.Hash{"md5": md5.New, "sha1": sha1.New, "sha256": sha256.New, "sha512": sha512.New}
-	maker := makers[algorithm]
+// sum prints digests of files, or checks a list of them.
+func sum(algorithm string) tool {
 	return func(c *call) error {
 		var check, quiet bool
 		err := c.parse(func(f *pflag.FlagSet) {
@@ -565,42 +559,38 @@ func sums(algorithm string) tool {
 		if err != nil {
 			return err
 		}
-		sum := func(r io.Reader) (string, error) {
-			h := maker()
-			_, err := io.Copy(h, r)
-			return hex.EncodeToString(h.Sum(nil)), err
+		set, err := sums.New(algorithm)
+		if err != nil {
+			return err
 		}
 		if !check {
 			return c.inputs(c.args, func(name string, r io.Reader) error {
-				digest, err := sum(r)
+				digests, _, err := set.Sum(r)
 				if err != nil {
-					c.complain(fmt.Errorf("%s: %w", name, err))
-					return nil
+					return err
 				}
-				_, err = fmt.Fprintf(c.out, "%s  %s\n", digest, name)
+				_, err = fmt.Fprintln(c.out, sums.Format(algorithm, digests[0], name, false))
 				return err
 			})
 		}
-		return c.lines(c.args, func(list, line string) error {
-			want, name, found := strings.Cut(line, " ")
-			if name = strings.TrimPrefix(strings.TrimPrefix(name, " "), "*"); !found || len(want) != 2*maker().Size() {
-				return fmt.Errorf("%s: %.80q is not a digest and a name", list, line)
+		return c.lines(c.args, func(_, text string) error {
+			line, err := sums.ParseLine(text)
+			if err != nil {
+				return err
 			}
 			verdict := "OK"
-			f, err := os.Open(c.path(name))
-			if err != nil {
+			digests, _, err := set.SumFile(c.path(line.Name))
+			switch {
+			case err != nil:
 				c.complain(err)
 				verdict = "FAILED open or read"
-			} else {
-				got, err := sum(f)
-				if err = errors.Join(err, f.Close()); err != nil || !strings.EqualFold(got, want) {
-					c.failed, verdict = true, "FAILED"
-				}
+			case digests[0] != line.Digest:
+				c.failed, verdict = true, "FAILED"
 			}
 			if quiet && verdict == "OK" {
 				return nil
 			}
-			_, err = fmt.Fprintf(c.out, "%s: %s\n", name, verdict)
+			_, err = fmt.Fprintf(c.out, "%s: %s\n", line.Name, verdict)
 			return err
 		})
 	}
