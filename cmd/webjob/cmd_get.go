@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"os"
 	"os/signal"
 	"path"
@@ -16,6 +17,19 @@ import (
 	"webjob.dev/webjob/endpoint"
 	"webjob.dev/webjob/endpoint/download"
 )
+
+// identityFor returns what to show to a server: this client's identity, where it is
+// enrolled, else nil.
+func identityFor(state, url string) (*tls.Config, error) {
+	if _, err := os.Stat(state); err != nil {
+		return nil, nil //nolint:nilerr // no state, no identity
+	}
+	s, err := endpoint.OpenState(state)
+	if err != nil {
+		return nil, err
+	}
+	return s.IdentityFor(url)
+}
 
 func getCommand(state *string) *cobra.Command {
 	var file, digest, most string
@@ -48,14 +62,9 @@ the next call, when the server says that it still has the same version.`,
 					return cli.Usagef("%.80q has no file name; give one with -O", args[0])
 				}
 			}
-			if _, err := os.Stat(*state); err == nil {
-				s, err := endpoint.OpenState(*state)
-				if err != nil {
-					return err
-				}
-				if r.TLS, err = s.IdentityFor(args[0]); err != nil {
-					return err
-				}
+			var err error
+			if r.TLS, err = identityFor(*state, args[0]); err != nil {
+				return err
 			}
 			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()

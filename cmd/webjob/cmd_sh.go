@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strings"
@@ -10,7 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"webjob.dev/webjob"
 	"webjob.dev/webjob/cli"
+	"webjob.dev/webjob/endpoint/download"
 	"webjob.dev/webjob/endpoint/embedded"
 )
 
@@ -39,24 +42,7 @@ Built in: ` + strings.Join(embedded.Tools(), ", "),
 				_, err := fmt.Fprintln(c.OutOrStdout(), strings.Join(embedded.Tools(), "\n"))
 				return err
 			}
-			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
-			defer stop()
-			context.AfterFunc(ctx, stop) // a second signal is not waited for
-			var status int
-			var err error
-			if command != "" {
-				streams := embedded.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
-				status, err = embedded.Shell(ctx, "sh", strings.NewReader(command), args, streams)
-			} else {
-				status, err = embedded.RunShellFile(ctx, args[0], args[1:])
-			}
-			if err != nil {
-				return &cli.ExitError{Status: cli.StatusUsage, Err: err}
-			}
-			if status != 0 {
-				return &cli.ExitError{Status: status}
-			}
-			return nil
+			return interpret(c, "sh", command, args, embedded.Shell)
 		},
 	}
 	c.Flags().SetInterspersed(false)
@@ -64,3 +50,79 @@ Built in: ` + strings.Join(embedded.Tools(), ", "),
 	c.Flags().BoolVar(&list, "list", false, "list the built-in tools")
 	return c
 }
+
+// interpreter runs a script and returns its status.
+type interpreter func(ctx context.Context, name string, script io.Reader, arguments []string, streams embedded.Streams) (int, error)
+
+// interpret runs the text, or the file that is the first argument.
+func interpret(c *cobra.Command, name, text string, args []string, run interpreter) error {
+	ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal is not waited for
+	script := io.Reader(strings.NewReader(text))
+	if text == "" {
+		name, args = args[0], args[1:]
+		script = os.Stdin
+		if name != "-" {
+			f, err := os.Open(name)
+			if err != nil {
+				return &cli.ExitError{Status: cli.StatusUsage, Err: err}
+			}
+			defer func() { _ = f.Close() }() // only read
+			script = f
+		}
+	}
+	status, err := run(ctx, name, script, args, embedded.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+	if err != nil {
+		return &cli.ExitError{Status: cli.StatusUsage, Err: err}
+	}
+	if status != 0 {
+		return &cli.ExitError{Status: status}
+	}
+	return nil
+}
+
+func luaCommand(state *string) *cobra.Command {
+	var command string
+	c := &cobra.Command{
+		Use: "lua FILE [ARG...]", Short: "Run a Lua script with the interpreter in this program",
+		Long: `Lua runs a Lua 5.1 script. The module webjob, which needs no require, has:
+
+  read(FILE), save(FILE, TEXT)             whole files
+  stat(FILE), walk(FOLDER, FUNCTION)       facts: type, size, mode, mtime, user, ...; returning false skips a folder
+  hash(FILE, KIND...)                      sha256, or several kinds as a table
+  exec({PROGRAM, ARG...}, INPUT)           status, stdout and stderr, without a shell
+  get(URL, FILE, DIGEST)                   as webjob get
+  json_encode, json_decode, csv_encode, csv_decode
+  match(TEXT, RE2), find_all(TEXT, RE2)
+  host()                                   name, os, arch, system, release, run, job, client
+
+What fails returns nil and why. A job runs in it with interpreter = ["webjob", "lua"].`,
+		Example: `  webjob lua -c 'print(webjob.hash("/bin/ls"))'`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 && command == "" {
+				return cli.Usagef("name a script, or give one with -c")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			fetch := func(ctx context.Context, url, file string, digest webjob.Digest) (webjob.Digest, error) {
+				identity, err := identityFor(*state, url)
+				if err != nil {
+					return "", err
+				}
+				got, _, err := download.Get(ctx, download.Request{URL: url, File: file, Digest: digest, Most: maxFetched, TLS: identity, Retries: 5})
+				return got, err
+			}
+			return interpret(c, "lua", command, args, func(ctx context.Context, name string, script io.Reader, arguments []string, streams embedded.Streams) (int, error) {
+				return embedded.Lua(ctx, name, script, arguments, streams, fetch)
+			})
+		},
+	}
+	c.Flags().SetInterspersed(false)
+	c.Flags().StringVarP(&command, "command", "c", "", "script itself, in place of FILE")
+	return c
+}
+
+// maxFetched is the largest file that a script gets, in bytes.
+const maxFetched = 16 << 30

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"runtime"
 	"strings"
 	"time"
@@ -123,20 +122,6 @@ func builtIn(next interp.ExecHandlerFunc) interp.ExecHandlerFunc {
 		}
 		return c.status(t(c))
 	}
-}
-
-// RunShellFile runs the script in a file, "-" for standard input; see [Shell].
-func RunShellFile(ctx context.Context, file string, arguments []string) (int, error) {
-	streams := Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
-	if file == "-" {
-		return Shell(ctx, "stdin", os.Stdin, arguments, streams)
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return 0, webjob.Errorf(webjob.NotFound, "%w", err)
-	}
-	defer func() { _ = f.Close() }() // only read
-	return Shell(ctx, file, f, arguments, streams)
 }
 
 // clock is the time of tools that tell it.
