@@ -106,8 +106,6 @@ func OneLine(s string) string {
 // prepare sets what every command shares.
 func prepare(root *cobra.Command) {
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.Version = webjob.Version()
-	root.SetVersionTemplate("{{.Name}} {{.Version}} " + string(webjob.ThisPlatform) + "\n")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
@@ -132,6 +130,27 @@ func prepare(root *cobra.Command) {
 			}
 		}
 	})
+	addVersionFlag(root)
+}
+
+// addVersionFlag does what cobra's own flag does, without a template: the packages behind
+// templates would make each program 2 MB larger.
+func addVersionFlag(root *cobra.Command) {
+	version := root.Flags().BoolP("version", "v", false, "print the version")
+	run, check := root.RunE, root.Args
+	root.Args = func(c *cobra.Command, args []string) error {
+		if *version || check == nil {
+			return nil
+		}
+		return check(c, args)
+	}
+	root.RunE = func(c *cobra.Command, args []string) error {
+		if *version {
+			_, err := fmt.Fprintln(c.OutOrStdout(), root.Name(), webjob.Version(), webjob.ThisPlatform)
+			return err
+		}
+		return run(c, args)
+	}
 }
 
 func walk(c *cobra.Command, visit func(*cobra.Command)) {

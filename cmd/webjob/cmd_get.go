@@ -4,9 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"os"
-	"os/signal"
 	"path"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -66,9 +64,7 @@ the next call, when the server says that it still has the same version.`,
 			if r.TLS, err = identityFor(*state, args[0]); err != nil {
 				return err
 			}
-			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
-			defer stop()
-			ctx, cancel := context.WithTimeout(ctx, limit)
+			ctx, cancel := context.WithTimeout(c.Context(), limit)
 			defer cancel()
 			got, n, err := download.Get(ctx, r)
 			if err != nil {

@@ -5,14 +5,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/cli"
+	"webjob.dev/webjob/config"
 	"webjob.dev/webjob/endpoint/download"
 	"webjob.dev/webjob/endpoint/embedded"
 )
@@ -56,9 +55,6 @@ type interpreter func(ctx context.Context, name string, script io.Reader, argume
 
 // interpret runs the text, or the file that is the first argument.
 func interpret(c *cobra.Command, name, text string, args []string, run interpreter) error {
-	ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal is not waited for
 	script := io.Reader(strings.NewReader(text))
 	if text == "" {
 		name, args = args[0], args[1:]
@@ -72,7 +68,7 @@ func interpret(c *cobra.Command, name, text string, args []string, run interpret
 			script = f
 		}
 	}
-	status, err := run(ctx, name, script, args, embedded.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+	status, err := run(c.Context(), name, script, args, embedded.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 	if err != nil {
 		return &cli.ExitError{Status: cli.StatusUsage, Err: err}
 	}
@@ -126,3 +122,49 @@ What fails returns nil and why. A job runs in it with interpreter = ["webjob", "
 
 // maxFetched is the largest file that a script gets, in bytes.
 const maxFetched = 16 << 30
+
+func wasmCommand() *cobra.Command {
+	var folders, variables []string
+	var memory string
+	c := &cobra.Command{
+		Use: "wasm FILE [ARG...]", Short: "Run a WebAssembly program with the runtime in this program",
+		Long: `Wasm runs a program for WASI preview 1. It sees its arguments and streams, the folders and
+variables that are granted, and nothing else of the host: no other files, no network, no
+programs. Folders are granted as HOST, which it sees under the same name, or HOST=GUEST.
+
+A job grants them in its signed description:
+  interpreter = ["webjob", "wasm", "--dir", "/etc", "--env", "WEBJOB_RUN_ID"]
+
+What it has to say goes to its output: it cannot write files, and no link in a granted
+folder leads out of it.`,
+		Example: `  webjob wasm --dir /var/log=/logs scan.wasm /logs`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cli.Usagef("name a program")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			var size config.Size
+			if err := size.UnmarshalText([]byte(memory)); err != nil {
+				return cli.Usagef("--memory: %w", err)
+			}
+			grant := embedded.Grant{Variables: variables, Memory: int64(size)}
+			for _, text := range folders {
+				host, guest, found := strings.Cut(text, "=")
+				if !found {
+					guest = host
+				}
+				grant.Folders = append(grant.Folders, embedded.Folder{Host: host, Guest: guest})
+			}
+			return interpret(c, "wasm", "", args, func(ctx context.Context, name string, program io.Reader, arguments []string, streams embedded.Streams) (int, error) {
+				return embedded.Wasm(ctx, name, program, arguments, streams, grant)
+			})
+		},
+	}
+	c.Flags().SetInterspersed(false)
+	c.Flags().StringArrayVar(&folders, "dir", nil, "folder to read, HOST or HOST=GUEST; may be repeated")
+	c.Flags().StringArrayVar(&variables, "env", nil, "name of a variable that the program gets")
+	c.Flags().StringVar(&memory, "memory", "256MiB", "memory at most")
+	return c
+}
