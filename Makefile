@@ -5,7 +5,7 @@ GO ?= go
 TOOLS := $(CURDIR)/.tools
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-v2.15.0
 
-.PHONY: build demo test lint fmt cross man kill fleet systemd fuzz bench bench-p1 bench-p2 bench-p3 bench-p4 bench-p6 bench-trust clean
+.PHONY: build demo test lint fmt cross man kill fleet systemd fuzz bench bench-p1 bench-p2 bench-p3 bench-p4 bench-p6 bench-payloads bench-trust clean
 
 build: ## the three programs, in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/...
@@ -52,7 +52,7 @@ FUZZTIME ?= 10m
 fuzz: ## every fuzz test for FUZZTIME
 	@bash scripts/fuzz.sh $(FUZZTIME)
 
-bench: bench-p1 bench-p2 bench-p3 bench-p4 bench-p6 bench-trust ## the figures of docs/performance.md
+bench: bench-p1 bench-p2 bench-p3 bench-p4 bench-p6 bench-payloads bench-trust ## the figures of docs/performance.md
 
 bench-p1: build ## get and put pairs, beside bare net/http and, with CGI=SCRIPT, a CGI server
 	@$(if $(CGI),bash scripts/setup.sh apache2 wrk)
@@ -71,6 +71,10 @@ bench-p4: build ## one order to 10,000 agents
 
 bench-trust: ## what a job repository of 10,000 jobs costs a client
 	@$(GO) run ./bench trust
+
+bench-payloads: build ## digests, bundles and the start of the shell, beside sha256sum, tar and sh
+	@bash scripts/setup.sh zstd
+	@$(GO) run ./bench payloads
 
 bench-p6: build ## pages of lists with up to a million runs
 	@$(GO) run ./bench p6

@@ -29,7 +29,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return errors.New("usage: bench p1|p2|p3|p4|p6|trust")
+		return errors.New("usage: bench p1|p2|p3|p4|p6|trust|payloads")
 	}
 	switch args[0] {
 	case "p1":
@@ -42,6 +42,8 @@ func run(args []string) error {
 		return oneOrder(args[1:])
 	case "trust":
 		return repositoryCosts(args[1:])
+	case "payloads":
+		return payloadCosts()
 	case "p6":
 		return growth(args[1:])
 	case "chart":
@@ -49,7 +51,7 @@ func run(args []string) error {
 	case "bare":
 		return serveBare(args[1:])
 	}
-	return fmt.Errorf("there is no benchmark %q; use p1, p2, p3, p4, p6 or trust", args[0])
+	return fmt.Errorf("there is no benchmark %q; use p1, p2, p3, p4, p6, trust or payloads", args[0])
 }
 
 // figure is one measured value: the median of the rounds, and their range.

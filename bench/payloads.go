@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"webjob.dev/webjob/bundle"
+)
+
+const (
+	payloadRounds = 11
+	hashedBytes   = 1 << 30
+	bundleFiles   = 1000
+)
+
+// payloadCosts measures what jobs are made of beside the tools of the host: digests,
+// bundles, and the start of the shell.
+func payloadCosts() error {
+	dir, err := os.MkdirTemp(".", "bench-*")
+	if err != nil {
+		return err
+	}
+	figures, err := measurePayloads(context.Background(), dir)
+	if err := errors.Join(err, os.RemoveAll(dir)); err != nil {
+		return err
+	}
+	return report("payloads", figures)
+}
+
+func measurePayloads(ctx context.Context, dir string) ([]figure, error) {
+	large, tree := filepath.Join(dir, "large"), filepath.Join(dir, "tree")
+	block := make([]byte, 16<<20)
+	if _, err := rand.Read(block); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(large, bytes.Repeat(block, hashedBytes/len(block)), 0o600); err != nil {
+		return nil, err
+	}
+	for i := range bundleFiles {
+		file := filepath.Join(tree, fmt.Sprintf("d%02d", i%20), fmt.Sprintf("f%d", i))
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(file, block[i*1024:i*1024+2048], 0o600); err != nil {
+			return nil, err
+		}
+	}
+	run := filepath.Join(tree, "run.sh")
+	if err := os.WriteFile(run, []byte("#!/bin/sh\nexit 0\n"), 0o700); err != nil { //nolint:gosec // a program
+		return nil, err
+	}
+	packed, contents, err := bundle.PackBytes(tree, true)
+	if err != nil {
+		return nil, err
+	}
+	archive := filepath.Join(dir, "tree.tar.zst")
+	if err := os.WriteFile(archive, packed, 0o600); err != nil {
+		return nil, err
+	}
+	var hash, sha, hashRatio, ours, theirs, bundleRatio, shell, sh []float64
+	for round := range payloadRounds {
+		ourHash, err1 := timed(exec.CommandContext(ctx, "bin/webjob", "hash", large))
+		theirHash, err2 := timed(exec.CommandContext(ctx, "sha256sum", large))
+		out := filepath.Join(dir, fmt.Sprintf("out%d", round))
+		ourBundle, err3 := unpackAndRun(ctx, out+"-ours", func(to string) error {
+			f, err := os.Open(archive)
+			if err != nil {
+				return err
+			}
+			return errors.Join(bundle.Unpack(f, to, contents.Bytes), f.Close())
+		})
+		theirBundle, err4 := unpackAndRun(ctx, out+"-theirs", func(to string) error {
+			return exec.CommandContext(ctx, "tar", "--zstd", "-xf", archive, "-C", to).Run()
+		})
+		ourShell, err5 := timed(exec.CommandContext(ctx, "bin/webjob", "sh", "-c", ":"))
+		theirShell, err6 := timed(exec.CommandContext(ctx, "sh", "-c", ":"))
+		if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
+			return nil, err
+		}
+		const mb = hashedBytes / 1e6 * 1000
+		hash, sha, hashRatio = append(hash, mb/ourHash), append(sha, mb/theirHash), append(hashRatio, theirHash/ourHash)
+		ours, theirs, bundleRatio = append(ours, ourBundle), append(theirs, theirBundle), append(bundleRatio, ourBundle/theirBundle)
+		shell, sh = append(shell, ourShell), append(sh, theirShell)
+	}
+	return []figure{
+		newFigure("hash-webjob", "MB/s", "", hash), newFigure("hash-sha256sum", "MB/s", "", sha), newFigure("hash-ratio", "x", "at least 0.8", hashRatio),
+		newFigure("bundle-webjob", "ms", "", ours), newFigure("bundle-tar", "ms", "", theirs), newFigure("bundle-ratio", "x", "at most 1.5", bundleRatio),
+		newFigure("shell-webjob", "ms", "under 10", shell), newFigure("shell-sh", "ms", "", sh),
+	}, nil
+}
+
+// unpackAndRun returns the milliseconds that it takes to unpack into a new folder and to
+// run run.sh there.
+func unpackAndRun(ctx context.Context, to string, unpack func(to string) error) (float64, error) {
+	if err := os.Mkdir(to, 0o700); err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	if err := unpack(to); err != nil {
+		return 0, err
+	}
+	program, err := filepath.Abs(filepath.Join(to, "run.sh"))
+	if err != nil {
+		return 0, err
+	}
+	err = exec.CommandContext(ctx, program).Run()
+	return float64(time.Since(start).Microseconds()) / 1000, errors.Join(err, os.RemoveAll(to))
+}
