@@ -26,20 +26,26 @@ const plenty = 1 << 30
 // pack makes a bundle of headers, each with its size in content.
 func pack(t testing.TB, headers ...tar.Header) []byte {
 	t.Helper()
+	raw, err := archiveOf(headers)
+	if err != nil {
+		return nil // no archive can hold it
+	}
+	return encoder().EncodeAll(raw, nil)
+}
+
+func archiveOf(headers []tar.Header) ([]byte, error) {
 	var b bytes.Buffer
 	archive := tar.NewWriter(&b)
 	for _, h := range headers {
 		if err := archive.WriteHeader(&h); err != nil {
-			return nil // no archive can hold it
+			return nil, err
 		}
 		if _, err := io.CopyN(archive, zeros{}, h.Size); err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 	}
-	if err := archive.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return encoder().EncodeAll(b.Bytes(), nil)
+	err := archive.Close()
+	return b.Bytes(), err
 }
 
 var encoder = sync.OnceValue(func() *zstd.Encoder {
@@ -275,4 +281,24 @@ func TestNamesThatWindowsReserves(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// FuzzUnpack unpacks tar archives of whatever bytes: nothing may be outside afterwards.
+func FuzzUnpack(f *testing.F) {
+	for _, headers := range [][]tar.Header{{file("a"), folder("d"), link("d/l", "../a")}, {link("l", "../x"), file("l/f")}, {file("../x")}} {
+		raw, err := archiveOf(headers)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		box := t.TempDir()
+		dir := filepath.Join(box, "in")
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		_ = bundle.Unpack(bytes.NewReader(encoder().EncodeAll(raw, nil)), dir, 1<<20) // what counts is where it wrote
+		inside(t, box)
+	})
 }
