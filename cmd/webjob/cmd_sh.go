@@ -27,7 +27,7 @@ path. Regular expressions are RE2's. FILE "-" is the standard input.
 
 A job runs in it with interpreter = ["webjob", "sh"] in its job.toml.
 
-Built in: ` + strings.Join(embedded.Tools(), ", "),
+Built in: ` + wrapped(embedded.Tools()),
 		Example: `  webjob sh harvest.sh /var/log
   webjob sh -c 'ps | grep -c sshd'`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -48,6 +48,18 @@ Built in: ` + strings.Join(embedded.Tools(), ", "),
 	c.Flags().StringVarP(&command, "command", "c", "", "script itself, in place of FILE")
 	c.Flags().BoolVar(&list, "list", false, "list the built-in tools")
 	return c
+}
+
+// wrapped joins words into lines of at most 86 characters.
+func wrapped(words []string) string {
+	text, length := "", len("Built in: ")
+	for _, word := range words {
+		if length += len(word) + 1; length > 86 {
+			text, length = strings.TrimSuffix(text, " ")+"\n", len(word)+1
+		}
+		text += word + " "
+	}
+	return strings.TrimSuffix(text, " ")
 }
 
 // interpreter runs a script and returns its status.
