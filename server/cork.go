@@ -24,8 +24,9 @@ func (l corkListener) Accept() (net.Conn, error) {
 // several together.
 type corkConn struct {
 	net.Conn
-	mu   sync.Mutex
-	held *[]byte // what was written and not sent yet, of corkBytes; nil: not corked
+	mu     sync.Mutex
+	held   *[]byte // what was written and not sent yet, of corkBytes; nil: not corked
+	broken error   // of sending what was held: TLS took it for sent, so that nothing may follow
 }
 
 // corkBytes holds a payload of 64 KiB with the header and manifest before it.
@@ -61,24 +62,26 @@ func cork(r *http.Request) (uncork func()) {
 func (c *corkConn) uncork() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_ = c.flush() // when it failed, so does whatever is sent next
+	_ = c.flush() // whatever is sent next fails with it
 	corkBuffers.Put(c.held)
 	c.held = nil
 }
 
 func (c *corkConn) flush() error {
-	if len(*c.held) == 0 {
-		return nil
+	if len(*c.held) > 0 && c.broken == nil {
+		_, c.broken = c.Conn.Write(*c.held)
 	}
-	_, err := c.Conn.Write(*c.held)
 	*c.held = (*c.held)[:0]
-	return err
+	return c.broken
 }
 
 // Write implements net.Conn.
 func (c *corkConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.broken != nil {
+		return 0, c.broken
+	}
 	if c.held == nil {
 		return c.Conn.Write(p)
 	}

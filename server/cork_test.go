@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"testing"
 )
@@ -10,9 +11,14 @@ import (
 type sent struct {
 	net.Conn
 	writes [][]byte
+	fails  error // of the next write
 }
 
 func (s *sent) Write(p []byte) (int, error) {
+	if err := s.fails; err != nil {
+		s.fails = nil
+		return 0, err
+	}
 	s.writes = append(s.writes, bytes.Clone(p))
 	return len(p), nil
 }
@@ -50,5 +56,19 @@ func TestCorkedConnectionsSendTogether(t *testing.T) {
 	}
 	if c.held != nil {
 		t.Error("the connection is still corked")
+	}
+}
+
+// TestNothingFollowsWhatWasNotSent: what was held and could not be sent is missing in the
+// stream, for good.
+func TestNothingFollowsWhatWasNotSent(t *testing.T) {
+	network := &sent{fails: errors.New("timeout")}
+	c := &corkConn{Conn: network, held: corkBuffers.Get().(*[]byte)}
+	if _, err := c.Write([]byte("held")); err != nil {
+		t.Fatal(err)
+	}
+	c.uncork()
+	if _, err := c.Write([]byte("after")); err == nil || len(network.writes) > 0 {
+		t.Errorf("%q was sent after a gap (%v)", network.writes, err)
 	}
 }

@@ -106,12 +106,10 @@ func (r *Request) fetch(ctx context.Context, c *http.Client) error {
 		return webjob.Errorf(webjob.Invalid, "%w", err)
 	}
 	request.Header.Set("User-Agent", "webjob/"+webjob.Version())
-	have := int64(0)
-	valid, err := os.ReadFile(r.File + validSuffix)
-	if info, statErr := os.Stat(r.File + partSuffix); err == nil && statErr == nil && len(valid) > 0 {
-		have = info.Size()
+	have, valid := r.left()
+	if have > 0 {
 		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", have))
-		request.Header.Set("If-Range", string(valid))
+		request.Header.Set("If-Range", valid)
 	}
 	response, err := c.Do(request)
 	if err != nil {
@@ -128,9 +126,9 @@ func (r *Request) fetch(ctx context.Context, c *http.Client) error {
 		}
 		return errors.Join(webjob.Errorf(webjob.Unavailable, "%s changed on the server", r.name), os.Remove(r.File+validSuffix))
 	case response.StatusCode == http.StatusOK:
-		how |= os.O_TRUNC
+		how |= os.O_EXCL
 		have = 0
-		if err := keepValid(r.File+validSuffix, response.Header); err != nil {
+		if err := r.startOver(response.Header); err != nil {
 			return err
 		}
 	default:
@@ -154,15 +152,49 @@ func answered(address string, response *http.Response) error {
 	return webjob.Errorf(kind, "%s: the server answered %s", address, response.Status)
 }
 
-// keepValid remembers of which version the part is: only a strong validator tells two
-// versions apart (RFC 9110, 8.8).
-func keepValid(file string, h http.Header) error {
+// left returns how much an earlier try left, and of which version; 0 when there is
+// nothing to go on with. In a folder that others can write to, what lies there may be
+// theirs: it is used only when this user alone can have written it.
+func (r *Request) left() (have int64, valid string) {
+	for _, name := range []string{r.File + partSuffix, r.File + validSuffix} {
+		if info, err := os.Lstat(name); err != nil || !info.Mode().IsRegular() || !ours(info) {
+			return 0, ""
+		}
+	}
+	text, err := os.ReadFile(r.File + validSuffix)
+	info, statErr := os.Lstat(r.File + partSuffix)
+	if err != nil || statErr != nil || len(text) == 0 {
+		return 0, ""
+	}
+	return info.Size(), string(text)
+}
+
+// startOver removes what lies in the place of the part and remembers of which version the
+// new one is: only a strong validator tells two versions apart (RFC 9110, 8.8).
+func (r *Request) startOver(h http.Header) error {
 	etag := h.Get("ETag")
 	if strings.HasPrefix(etag, "W/") {
 		etag = ""
 	}
-	if err := os.WriteFile(file, []byte(etag), 0o600); err != nil {
+	if err := r.removeParts(); err != nil {
 		return webjob.Errorf(webjob.Invalid, "%w", err)
+	}
+	f, err := os.OpenFile(r.File+validSuffix, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err == nil {
+		_, err = f.WriteString(etag)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		return webjob.Errorf(webjob.Invalid, "%w", err)
+	}
+	return nil
+}
+
+func (r *Request) removeParts() error {
+	for _, name := range []string{r.File + partSuffix, r.File + validSuffix} {
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	return nil
 }
@@ -179,7 +211,7 @@ func (r *Request) receive(cancel context.CancelCauseFunc, response *http.Respons
 	err = errors.Join(err, f.Sync(), f.Close())
 	switch {
 	case have+n > r.Most:
-		return errors.Join(webjob.Errorf(webjob.TooLarge, "%s has more than the %d bytes that were asked for", r.name, r.Most), os.Remove(r.File+partSuffix))
+		return errors.Join(webjob.Errorf(webjob.TooLarge, "%s has more than the %d bytes that were asked for", r.name, r.Most), r.removeParts())
 	case err != nil && body.err == nil:
 		return webjob.Errorf(webjob.Invalid, "%w", err) // the disk's fault
 	case err != nil:
@@ -220,7 +252,7 @@ func (r *Request) finish() (webjob.Digest, int64, error) {
 	}
 	if r.Digest != "" && digest != r.Digest {
 		err := webjob.Errorf(webjob.Refused, "%s is %s and not %s; nothing was kept", r.name, digest, r.Digest)
-		return "", 0, errors.Join(err, os.Remove(r.File+partSuffix), os.Remove(r.File+validSuffix))
+		return "", 0, errors.Join(err, r.removeParts())
 	}
 	if err := os.Rename(r.File+partSuffix, r.File); err != nil {
 		return "", 0, webjob.Errorf(webjob.Invalid, "%w", err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -139,6 +140,42 @@ func TestWhatIsNotWantedIsNotKept(t *testing.T) {
 			}
 			if _, err := os.Stat(c.r.File); err == nil {
 				t.Error("the file is there")
+			}
+		})
+	}
+}
+
+// TestWhatOthersLeftIsNotUsed: in a folder that all can write to, a part or a link may
+// have been put there for us.
+func TestWhatOthersLeftIsNotUsed(t *testing.T) {
+	s := &source{etag: `"v1"`}
+	server := httptest.NewServer(s)
+	defer server.Close()
+	for name, plant := range map[string]func(file, victim string) error{
+		"link":                func(file, victim string) error { return os.Symlink(victim, file+".part") },
+		"link of the version": func(file, victim string) error { return os.Symlink(victim, file+".part.etag") },
+		"part that others can write": func(file, _ string) error {
+			return errors.Join(os.WriteFile(file+".part", []byte("evil"), 0o600), os.Chmod(file+".part", 0o666), os.WriteFile(file+".part.etag", []byte(`"v1"`), 0o600))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			file, victim := filepath.Join(dir, "f"), filepath.Join(dir, "victim")
+			if err := errors.Join(os.WriteFile(victim, []byte("precious"), 0o600), plant(file, victim)); err != nil {
+				t.Fatal(err)
+			}
+			_, _, err := download.Get(t.Context(), download.Request{URL: server.URL, File: file, Most: 2 << 20})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, _ := os.ReadFile(file); !bytes.Equal(got, content) {
+				t.Error("the file is not what the server has")
+			}
+			if got, _ := os.ReadFile(victim); string(got) != "precious" {
+				t.Errorf("another file became %.20q", got)
+			}
+			if info, err := os.Lstat(file); err != nil || !info.Mode().IsRegular() {
+				t.Errorf("the file is %v", info)
 			}
 		})
 	}
