@@ -11,9 +11,9 @@ import (
 // Job returns the version of a job that the client gets: the one that is asked for
 // when it is one of the client's, else its own, its groups', the common one. The
 // payload for the platform comes along when it is small; otherwise payload is nil.
-func (s *Server) Job(ctx context.Context, client webjob.Client, name string, q wire.JobQuery) (v webjob.JobVersion, payload io.ReadCloser, size int64, err error) {
+func (s *Server) Job(ctx context.Context, client webjob.Client, name string, q wire.JobQuery) (v webjob.JobVersion, payload []byte, err error) {
 	if err := webjob.CheckJobName(name); err != nil {
-		return v, nil, 0, err
+		return v, nil, err
 	}
 	scopes := webjob.ScopesFor(client.ID, client.Labels)
 	if q.Version == 0 {
@@ -22,17 +22,17 @@ func (s *Server) Job(ctx context.Context, client webjob.Client, name string, q w
 		v, err = s.store.FindVersion(ctx, name, q.Version, scopes)
 	}
 	if err != nil {
-		return v, nil, 0, err
+		return v, nil, err
 	}
 	if err := s.askAboutGet(ctx, client, v, q.Run); err != nil {
-		return v, nil, 0, err
+		return v, nil, err
 	}
 	chosen, found := webjob.ChoosePayload(v.Payloads, q.Platform)
 	if !found || chosen.Size > wire.InlinePayloadBytes {
-		return v, nil, 0, nil
+		return v, nil, nil
 	}
-	payload, size, err = s.blobs.Open(ctx, chosen.Digest)
-	return v, payload, size, err
+	payload, err = s.payloads.get(ctx, chosen.Digest)
+	return v, payload, err
 }
 
 // askAboutGet asks the hooks of a get and tells its triggers.

@@ -3,8 +3,6 @@ package server
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -95,7 +93,7 @@ func (s *Server) handleJob(w http.ResponseWriter, r *http.Request, client webjob
 	if err := s.checkAccess(client, name, r.RemoteAddr); err != nil {
 		return err
 	}
-	v, payload, size, err := s.Job(r.Context(), client, name, query)
+	v, payload, err := s.Job(r.Context(), client, name, query)
 	if err != nil {
 		return err
 	}
@@ -105,9 +103,6 @@ func (s *Server) handleJob(w http.ResponseWriter, r *http.Request, client webjob
 	}
 	front, err := s.jobFront(r, client, v)
 	if err != nil {
-		if payload != nil {
-			err = errors.Join(err, payload.Close())
-		}
 		return err
 	}
 	header := w.Header()
@@ -115,17 +110,14 @@ func (s *Server) handleJob(w http.ResponseWriter, r *http.Request, client webjob
 	header.Set(wire.HeaderTicket, s.chains.next(client.ID, lineRun, r.Header.Get(wire.HeaderTicket), r.RemoteAddr))
 	header.Set(wire.HeaderBundleLength, strconv.Itoa(len(front)-len(v.Text)))
 	header.Set(wire.HeaderManifestLength, strconv.Itoa(len(v.Text)))
-	header.Set("Content-Length", strconv.FormatInt(int64(len(front))+size, 10))
+	header.Set("Content-Length", strconv.Itoa(len(front)+len(payload)))
 	defer cork(r)()
-	_, err = w.Write(front) //nolint:gosec // no browser shows it: its type says what it is
-	if payload == nil {
-		return nil // a client that left needs no answer
+	// A client that left needs no answer. No browser shows it: its type says what it is.
+	if _, err := w.Write(front); err == nil { //nolint:gosec // see above
+		_, _ = w.Write(payload)
 	}
-	if err == nil {
-		s.copyPayload(w, payload)
-	}
-	s.metrics.payloadBytes.Add(float64(size))
-	return payload.Close()
+	s.metrics.payloadBytes.Add(float64(len(payload)))
+	return nil
 }
 
 // jobFront returns what comes before the payload: what the client lacks of the job
@@ -156,22 +148,6 @@ func (s *Server) jobHeaders(header http.Header, client webjob.Client, v webjob.J
 	}
 	return nil
 }
-
-// copyPayload sends a payload with a buffer that is used again: at thousands of
-// requests a second new ones would keep the garbage collector busy.
-func (s *Server) copyPayload(w io.Writer, payload io.Reader) {
-	buffer, ok := s.buffers.Get().(*[]byte)
-	if !ok {
-		fresh := make([]byte, copyBytes)
-		buffer = &fresh
-	}
-	// A client that left needs no answer.
-	_, _ = io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{payload}, *buffer)
-	s.buffers.Put(buffer)
-}
-
-// copyBytes is the size of one write of a payload, which is that of a TLS record.
-const copyBytes = 16 << 10
 
 func (s *Server) handlePayload(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
 	content, size, err := s.Payload(r.Context(), client, r.PathValue("digest"))

@@ -25,6 +25,7 @@ type Server struct {
 	sightings *sightings
 
 	repository  *repository
+	payloads    *payloads
 	chains      *chains
 	revocations revocations
 	dispatcher  *dispatcher
@@ -39,7 +40,6 @@ type Server struct {
 
 	uploads  chan struct{} // one place for each result being received
 	draining atomic.Bool
-	buffers  sync.Pool // *[]byte of copyBytes
 }
 
 // maxUploads bounds the results received at the same time. Each holds its record
@@ -85,6 +85,7 @@ func Open(ctx context.Context, settings *Settings, log *slog.Logger, open OpenBa
 	s := &Server{
 		chains:      chains,
 		repository:  repository,
+		payloads:    newPayloads(backends.Blobs),
 		store:       backends.Store,
 		blobs:       backends.Blobs,
 		authority:   authority,
