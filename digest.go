@@ -43,6 +43,15 @@ type Digester struct {
 	size int64
 }
 
+// Clone returns a digester that has seen the same bytes.
+func (d *Digester) Clone() *Digester {
+	state, err := d.hash.(hash.Cloner).Clone()
+	if err != nil {
+		panic(err) // SHA-256 of the standard library can always be cloned
+	}
+	return &Digester{hash: state, size: d.size}
+}
+
 // NewDigester returns a Digester that has seen no bytes.
 func NewDigester() *Digester { return &Digester{hash: sha256.New()} }
 

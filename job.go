@@ -38,6 +38,7 @@ type Manifest struct {
 	Arguments   []string  `json:"arguments,omitempty"`   // patterns; every argument of a run must match one
 	Leftovers   Leftovers `json:"leftovers"`
 	Limits      Limits    `json:"limits"`
+	Collect     *Collect  `json:"collect,omitempty"` // files to gather after the run
 	Payloads    []Payload `json:"payloads"`
 }
 
@@ -157,6 +158,14 @@ func (m *Manifest) Check() error {
 	}
 	if err := m.Limits.Check(); err != nil {
 		return err
+	}
+	if m.Collect != nil {
+		if err := m.Collect.Check(); err != nil {
+			return err
+		}
+		if m.Limits.CollectBytes == 0 {
+			return Errorf(Invalid, "the job collects files and its limit collect_bytes is 0; it must be at least 1")
+		}
 	}
 	return m.checkPayloads()
 }

@@ -14,6 +14,9 @@ type Limits struct {
 	Processes   int64    `json:"processes,omitempty"`    // processes and threads alive at once, 1 to 1,000,000
 	CPUSeconds  int64    `json:"cpu_seconds,omitempty"`  // CPU time, 1 to 31,536,000
 	Nice        int64    `json:"nice,omitempty"`         // niceness added, 0 (normal) to 19 (lowest priority)
+	// CollectBytes bounds the contents of all collected files together, 1 to
+	// MaxStreamBytes; 0 in the limits of a job that collects none.
+	CollectBytes int64 `json:"collect_bytes,omitempty"`
 }
 
 // Overflow says what happens to a job whose stdout or stderr passes its limit.
@@ -31,7 +34,9 @@ const (
 	DefaultRunTime     = 10 * time.Minute
 	MaxRunTime         = 30 * 24 * time.Hour
 	DefaultStreamBytes = 16 << 20
-	MaxStreamBytes     = 1 << 40
+	// DefaultCollectBytes is the limit of a job that collects files and names none.
+	DefaultCollectBytes = 128 << 20
+	MaxStreamBytes      = 1 << 40
 )
 
 // DefaultLimits returns the limits of a job whose author names none.
@@ -69,6 +74,7 @@ func (l Limits) Check() error {
 		optional("processes", l.Processes, 1, 1_000_000),
 		optional("cpu_seconds", l.CPUSeconds, 1, 31_536_000),
 		within("nice", l.Nice, 0, 19),
+		optional("collect_bytes", l.CollectBytes, 1, MaxStreamBytes),
 	} {
 		if err != nil {
 			return err
@@ -97,6 +103,9 @@ func (l Limits) Within(ceiling Limits) Limits {
 	}
 	if ceiling.StderrBytes > 0 {
 		l.StderrBytes = min(l.StderrBytes, ceiling.StderrBytes)
+	}
+	if ceiling.CollectBytes > 0 {
+		l.CollectBytes = min(l.CollectBytes, ceiling.CollectBytes)
 	}
 	l.Nice = max(l.Nice, ceiling.Nice)
 	return l

@@ -45,31 +45,32 @@ func (o Outcome) Check() error {
 // Record is what an endpoint says about one run. It is JSON, described in
 // docs/formats.md; servers keep its exact bytes.
 type Record struct {
-	Format     string   `json:"format"` // RecordFormat
-	Run        string   `json:"run"`
-	Client     string   `json:"client"`
-	Job        string   `json:"job"`
-	Version    int64    `json:"version,omitempty"`  // 0 when no manifest was verified
-	Manifest   Digest   `json:"manifest,omitempty"` // of the canonical manifest
-	Payload    Digest   `json:"payload,omitempty"`  // of the bytes that ran
-	Arguments  []string `json:"arguments,omitempty"`
-	Order      string   `json:"order,omitempty"` // that asked for the run
-	Host       string   `json:"host"`
-	Platform   Platform `json:"platform"`
-	Webjob     string   `json:"webjob"` // version of the client program
-	System     string   `json:"system,omitempty"`
-	Outcome    Outcome  `json:"outcome"`
-	ExitStatus *int     `json:"exit_status,omitempty"` // set when the job exited by itself
-	Signal     string   `json:"signal,omitempty"`      // such as "SIGKILL", when a signal ended it
-	Reason     string   `json:"reason,omitempty"`      // one line for people, when the outcome needs one
-	PutURL     string   `json:"put_url"`               // server that the result is for
-	Times      Times    `json:"times"`
-	Usage      Usage    `json:"usage"`
-	Limits     Limits   `json:"limits"`             // in force: the manifest's, within the endpoint's own
-	Enforced   []string `json:"enforced,omitempty"` // how each limit was enforced, such as "memory: cgroup"
-	Leftovers  int64    `json:"leftovers,omitempty"`
-	Parts      []Stream `json:"parts,omitempty"`
-	Errors     []string `json:"errors,omitempty"`
+	Format     string     `json:"format"` // RecordFormat
+	Run        string     `json:"run"`
+	Client     string     `json:"client"`
+	Job        string     `json:"job"`
+	Version    int64      `json:"version,omitempty"`  // 0 when no manifest was verified
+	Manifest   Digest     `json:"manifest,omitempty"` // of the canonical manifest
+	Payload    Digest     `json:"payload,omitempty"`  // of the bytes that ran
+	Arguments  []string   `json:"arguments,omitempty"`
+	Order      string     `json:"order,omitempty"` // that asked for the run
+	Host       string     `json:"host"`
+	Platform   Platform   `json:"platform"`
+	Webjob     string     `json:"webjob"` // version of the client program
+	System     string     `json:"system,omitempty"`
+	Outcome    Outcome    `json:"outcome"`
+	ExitStatus *int       `json:"exit_status,omitempty"` // set when the job exited by itself
+	Signal     string     `json:"signal,omitempty"`      // such as "SIGKILL", when a signal ended it
+	Reason     string     `json:"reason,omitempty"`      // one line for people, when the outcome needs one
+	PutURL     string     `json:"put_url"`               // server that the result is for
+	Times      Times      `json:"times"`
+	Usage      Usage      `json:"usage"`
+	Limits     Limits     `json:"limits"`             // in force: the manifest's, within the endpoint's own
+	Enforced   []string   `json:"enforced,omitempty"` // how each limit was enforced, such as "memory: cgroup"
+	Leftovers  int64      `json:"leftovers,omitempty"`
+	Collected  *Collected `json:"collected,omitempty"` // of a run that collects files
+	Parts      []Stream   `json:"parts,omitempty"`
+	Errors     []string   `json:"errors,omitempty"`
 }
 
 // Times are the stages of a run. Put has only its start: the server adds when it
@@ -97,6 +98,13 @@ type Usage struct {
 const (
 	Stdout = "stdout"
 	Stderr = "stderr"
+)
+
+// Names of the parts of a run that collects files: a list of [CollectedFile], one JSON
+// value a line, and the contents one after another, each distinct one once.
+const (
+	Files    = "files"
+	Contents = "contents"
 )
 
 // Stream is one part of a result as the endpoint kept it.

@@ -6,12 +6,16 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
+	"webjob.dev/webjob"
 	"webjob.dev/webjob/bundle"
+	"webjob.dev/webjob/endpoint/collect"
 )
 
 const (
@@ -64,6 +68,7 @@ func measurePayloads(ctx context.Context, dir string) ([]figure, error) {
 	if err := os.WriteFile(archive, packed, 0o600); err != nil {
 		return nil, err
 	}
+	var collected, collectRatio []float64
 	var hash, sha, hashRatio, ours, theirs, bundleRatio, shell, sh []float64
 	for round := range payloadRounds {
 		ourHash, err1 := timed(exec.CommandContext(ctx, "bin/webjob", "hash", large))
@@ -79,21 +84,48 @@ func measurePayloads(ctx context.Context, dir string) ([]figure, error) {
 		theirBundle, err4 := unpackAndRun(ctx, out+"-theirs", func(to string) error {
 			return exec.CommandContext(ctx, "tar", "--zstd", "-xf", archive, "-C", to).Run()
 		})
+		ourCollect, err7 := collectOne(ctx, large, filepath.Join(dir, "contents"))
 		ourShell, err5 := timed(exec.CommandContext(ctx, "bin/webjob", "sh", "-c", ":"))
 		theirShell, err6 := timed(exec.CommandContext(ctx, "sh", "-c", ":"))
-		if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
+		if err := errors.Join(err1, err2, err3, err4, err5, err6, err7); err != nil {
 			return nil, err
 		}
 		const mb = hashedBytes / 1e6 * 1000
 		hash, sha, hashRatio = append(hash, mb/ourHash), append(sha, mb/theirHash), append(hashRatio, theirHash/ourHash)
+		collected, collectRatio = append(collected, mb/ourCollect), append(collectRatio, theirHash/ourCollect)
 		ours, theirs, bundleRatio = append(ours, ourBundle), append(theirs, theirBundle), append(bundleRatio, ourBundle/theirBundle)
 		shell, sh = append(shell, ourShell), append(sh, theirShell)
 	}
 	return []figure{
 		newFigure("hash-webjob", "MB/s", "", hash), newFigure("hash-sha256sum", "MB/s", "", sha), newFigure("hash-ratio", "x", "at least 0.8", hashRatio),
+		newFigure("collect-webjob", "MB/s", "", collected), newFigure("collect-ratio", "x", "at least 0.8", collectRatio),
 		newFigure("bundle-webjob", "ms", "", ours), newFigure("bundle-tar", "ms", "", theirs), newFigure("bundle-ratio", "x", "at most 1.5", bundleRatio),
 		newFigure("shell-webjob", "ms", "under 10", shell), newFigure("shell-sh", "ms", "", sh),
 	}, nil
+}
+
+// collectOne returns the milliseconds that it takes to collect one file: to read it, to
+// digest it and what is kept, and to keep it, synced.
+func collectOne(ctx context.Context, file, to string) (float64, error) {
+	absolute, err := filepath.Abs(file)
+	if err != nil {
+		return 0, err
+	}
+	contents, err := os.Create(to)
+	if err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	gathered, err := collect.Gather(ctx, collect.Rules{
+		Bytes: 2 * hashedBytes, Collect: webjob.Collect{Files: []string{absolute}, MaxFiles: 1, MaxBytes: hashedBytes},
+	}, io.Discard, contents)
+	err = errors.Join(err, contents.Sync(), contents.Close())
+	took := float64(time.Since(start).Microseconds()) / 1000
+	syscall.Sync() // what is measured next does not pay for this
+	if gathered.Contents.Size != hashedBytes {
+		err = errors.Join(err, fmt.Errorf("collected %d bytes", gathered.Contents.Size))
+	}
+	return took, errors.Join(err, os.Remove(to))
 }
 
 // unpackAndRun returns the milliseconds that it takes to unpack into a new folder and to

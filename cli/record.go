@@ -44,10 +44,29 @@ func RecordFields(r *webjob.Record) []Field {
 		}
 		fields = append(fields, Field{part.Name + ":", text})
 	}
+	if r.Collected != nil {
+		fields = append(fields, Field{"Collected:", collected(r.Collected)})
+	}
 	for _, text := range r.Errors {
 		fields = append(fields, Field{"Error:", text})
 	}
 	return fields
+}
+
+func collected(c *webjob.Collected) string {
+	text := fmt.Sprintf("%d files (%s) of %d listed", c.Contents, Bytes(c.Bytes), c.Entries)
+	for _, counted := range []struct {
+		count int64
+		what  string
+	}{{c.Skipped, "left out by a rule"}, {c.Unreadable, "unreadable"}, {c.Altered, "changed while they were read"}} {
+		if counted.count > 0 {
+			text += fmt.Sprintf("; %d %s", counted.count, counted.what)
+		}
+	}
+	if c.Incomplete != "" {
+		text += "; incomplete: " + c.Incomplete
+	}
+	return text
 }
 
 func outcomeOf(r *webjob.Record) string {

@@ -136,8 +136,9 @@ type run struct {
 	client   *wire.Client
 	request  Request
 	record   *webjob.Record
-	data     []byte      // JSON that hooks hand to the job; nil for none
-	file     *signedFile // that the payload comes from; nil when a server gives it
+	data     []byte       // JSON that hooks hand to the job; nil for none
+	entry    *spool.Entry // of the run, once it began
+	file     *signedFile  // that the payload comes from; nil when a server gives it
 	refused  error
 }
 
@@ -203,6 +204,7 @@ func (r *run) runOffer(ctx, getCtx context.Context, start time.Time, offer *fetc
 	if err != nil {
 		return nil, err
 	}
+	r.entry = entry
 	streams := []*runner.Capture{
 		runner.NewCapture(webjob.Stdout, stdout, r.record.Limits.StdoutBytes),
 		runner.NewCapture(webjob.Stderr, stderr, r.record.Limits.StderrBytes),
@@ -214,9 +216,11 @@ func (r *run) runOffer(ctx, getCtx context.Context, start time.Time, offer *fetc
 	if err != nil && r.refused == nil { // nothing ran, and the server knows why or is away
 		return nil, errors.Join(err, entry.Remove())
 	}
+	var parts []webjob.Stream
 	for _, stream := range streams {
-		r.record.Parts = append(r.record.Parts, stream.Stream())
+		parts = append(parts, stream.Stream())
 	}
+	r.record.Parts = append(parts, r.record.Parts...)
 	return r.seal(entry)
 }
 
@@ -284,6 +288,9 @@ func (r *run) start(ctx context.Context, dir string, placed *runner.Placed, payl
 		Limits: r.record.Limits, Leftovers: m.Leftovers,
 	})
 	r.take(report)
+	if err == nil && m.Collect != nil {
+		r.collect(ctx, m.Collect, workDir)
+	}
 	return err
 }
 

@@ -46,7 +46,8 @@ type Ceilings struct {
 	Memory    config.Size     `toml:"memory"`
 	Processes int64           `toml:"processes"`
 	CPU       config.Duration `toml:"cpu"`
-	Nice      int64           `toml:"nice"` // at least
+	Nice      int64           `toml:"nice"`    // at least
+	Collect   config.Size     `toml:"collect"` // contents of collected files
 }
 
 // DefaultSettings returns what holds without a file.
@@ -80,6 +81,7 @@ func (s *Settings) Check() error {
 		s.Limits.Stdout.Within("limits.stdout", 0, webjob.MaxStreamBytes),
 		s.Limits.Stderr.Within("limits.stderr", 0, webjob.MaxStreamBytes),
 		s.Limits.Memory.Within("limits.memory", 0, 1<<50),
+		s.Limits.Collect.Within("limits.collect", 0, webjob.MaxStreamBytes),
 		s.Limits.CPU.Within("limits.cpu", 0, 365*24*time.Hour),
 		s.Agent.Wait.Within("agent.wait", 0, 100*time.Second),
 		s.Agent.Drain.Within("agent.drain", 0, time.Hour),
@@ -110,5 +112,6 @@ func (c Ceilings) limits() webjob.Limits {
 	return webjob.Limits{
 		RunMS: time.Duration(c.Run).Milliseconds(), StdoutBytes: int64(c.Stdout), StderrBytes: int64(c.Stderr),
 		MemoryBytes: int64(c.Memory), Processes: c.Processes, CPUSeconds: int64(time.Duration(c.CPU) / time.Second), Nice: c.Nice,
+		CollectBytes: int64(c.Collect),
 	}
 }

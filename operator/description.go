@@ -10,8 +10,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/bmatcuk/doublestar/v4"
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/config"
@@ -33,6 +36,7 @@ type Description struct {
 	ValidFor    config.Duration      `toml:"valid_for"`
 	Leftovers   webjob.Leftovers     `toml:"leftovers"`
 	Limits      DescriptionLimits    `toml:"limits"`
+	Collect     *DescriptionCollect  `toml:"collect"`
 	Payloads    []DescriptionPayload `toml:"payload"`
 	dir         string
 }
@@ -47,6 +51,16 @@ type DescriptionLimits struct {
 	Processes  int64           `toml:"processes"`
 	CPU        config.Duration `toml:"cpu"`
 	Nice       int64           `toml:"nice"`
+	Collect    config.Size     `toml:"collect"`
+}
+
+// DescriptionCollect names the files that are gathered after a run.
+type DescriptionCollect struct {
+	Files    []string     `toml:"files"`
+	Exclude  []string     `toml:"exclude"`
+	MaxFiles *int64       `toml:"max_files"`
+	MinSize  config.Size  `toml:"min_size"`
+	MaxSize  *config.Size `toml:"max_size"` // default: the limit of all contents
 }
 
 // DescriptionPayload names the program for one platform, relative to the folder.
@@ -66,7 +80,7 @@ func newDescription(dir string) *Description {
 		ValidFor: config.Duration(DefaultValidity), Leftovers: webjob.LeftoversStop, dir: dir,
 		Limits: DescriptionLimits{
 			Run: config.Duration(limits.RunTime()), Stdout: config.Size(limits.StdoutBytes),
-			Stderr: config.Size(limits.StderrBytes), OnOverflow: limits.OnOverflow,
+			Stderr: config.Size(limits.StderrBytes), OnOverflow: limits.OnOverflow, Collect: webjob.DefaultCollectBytes,
 		},
 	}
 }
@@ -106,6 +120,11 @@ func (d *Description) Check() error {
 	if err := d.Limits.limits().Check(); err != nil {
 		return &config.KeyError{Key: "limits", Err: err}
 	}
+	if d.Collect != nil {
+		if err := d.Collect.check(d.Limits.limits()); err != nil {
+			return &config.KeyError{Key: "collect", Err: err}
+		}
+	}
 	if d.Leftovers != webjob.LeftoversStop && d.Leftovers != webjob.LeftoversLeave {
 		return config.Keyf("leftovers", "%.40q is unknown; use \"stop\" or \"leave\"", string(d.Leftovers))
 	}
@@ -135,8 +154,43 @@ func (l DescriptionLimits) limits() webjob.Limits {
 	return webjob.Limits{
 		RunMS: time.Duration(l.Run).Milliseconds(), StdoutBytes: int64(l.Stdout), StderrBytes: int64(l.Stderr),
 		OnOverflow: l.OnOverflow, MemoryBytes: int64(l.Memory), Processes: l.Processes,
-		CPUSeconds: int64(time.Duration(l.CPU) / time.Second), Nice: l.Nice,
+		CPUSeconds: int64(time.Duration(l.CPU) / time.Second), Nice: l.Nice, CollectBytes: int64(l.Collect),
 	}
+}
+
+// limits are those of the job: without files to collect there is nothing to bound.
+func (d *Description) limits() webjob.Limits {
+	l := d.Limits.limits()
+	if d.Collect == nil {
+		l.CollectBytes = 0
+	}
+	return l
+}
+
+// collect returns what the manifest says; nil when the job collects nothing.
+func (c *DescriptionCollect) collect(limits webjob.Limits) *webjob.Collect {
+	if c == nil {
+		return nil
+	}
+	rules := &webjob.Collect{
+		Files: c.Files, Exclude: c.Exclude, MaxFiles: webjob.DefaultCollectFiles, MinBytes: int64(c.MinSize), MaxBytes: limits.CollectBytes,
+	}
+	if c.MaxFiles != nil {
+		rules.MaxFiles = *c.MaxFiles
+	}
+	if c.MaxSize != nil {
+		rules.MaxBytes = int64(*c.MaxSize)
+	}
+	return rules
+}
+
+func (c *DescriptionCollect) check(limits webjob.Limits) error {
+	for _, pattern := range slices.Concat(c.Files, c.Exclude) {
+		if !doublestar.ValidatePattern(pattern) {
+			return webjob.Errorf(webjob.Invalid, "pattern %.80q is malformed; see docs/guide.md on globs", pattern)
+		}
+	}
+	return c.collect(limits).Check()
 }
 
 // detectPlatform tells where a single file runs: the headers of ELF, Mach-O and PE

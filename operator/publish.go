@@ -53,7 +53,8 @@ func (s *Session) Publish(ctx context.Context, p Publication) (Published, error)
 	m := &webjob.Manifest{
 		Format: webjob.JobFormat, Name: d.Name, Version: version, Scope: p.Scope, Description: d.Text,
 		Created: created, Expires: created.Add(time.Duration(d.ValidFor)).Truncate(time.Second),
-		Interpreter: d.Interpreter, Arguments: d.Arguments, Leftovers: d.Leftovers, Limits: d.Limits.limits(),
+		Interpreter: d.Interpreter, Arguments: d.Arguments, Leftovers: d.Leftovers, Limits: d.limits(),
+		Collect: d.Collect.collect(d.Limits.limits()),
 	}
 	files := map[webjob.Digest]string{}
 	packed, err := os.MkdirTemp("", "webjob-bundles-")

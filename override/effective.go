@@ -113,6 +113,7 @@ func (e *Effective) apply(f file, set func(key string)) {
 	size(&e.Limits.MemoryBytes, l.Memory, "limits.memory")
 	override(&e.Limits.Processes, l.Processes, "limits.processes", set)
 	override(&e.Limits.Nice, l.Nice, "limits.nice", set)
+	size(&e.Limits.CollectBytes, l.Collect, "limits.collect")
 }
 
 func override[T any](to, from *T, key string, set func(string)) {
@@ -151,6 +152,7 @@ func (e *Effective) describe(sources map[string]webjob.SettingSource) []webjob.S
 	add("limits.processes", fmt.Sprint(e.Limits.Processes), "the job's")
 	add("limits.cpu", (time.Duration(e.Limits.CPUSeconds) * time.Second).String(), "the job's")
 	add("limits.nice", fmt.Sprint(e.Limits.Nice), "the job's")
+	add("limits.collect", config.Size(e.Limits.CollectBytes).String(), "the job's")
 	return values
 }
 

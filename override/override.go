@@ -42,6 +42,7 @@ type limits struct {
 	Processes *int64           `toml:"processes"`
 	CPU       *config.Duration `toml:"cpu"`
 	Nice      *int64           `toml:"nice"`
+	Collect   *config.Size     `toml:"collect"`
 }
 
 // What schedules may be.
@@ -105,6 +106,7 @@ func (l limits) check() error {
 		span("limits.run", l.Run, time.Second, webjob.MaxRunTime), span("limits.cpu", l.CPU, time.Second, 365*24*time.Hour),
 		size("limits.stdout", l.Stdout, 1, webjob.MaxStreamBytes), size("limits.stderr", l.Stderr, 1, webjob.MaxStreamBytes),
 		size("limits.memory", l.Memory, 1<<20, 1<<50), number("limits.processes", l.Processes, 1_000_000), number("limits.nice", l.Nice, 19),
+		size("limits.collect", l.Collect, 1, webjob.MaxStreamBytes),
 	} {
 		if err != nil {
 			return err

@@ -10,6 +10,7 @@ package_of() {
     pgrep) echo procps ;;
     unshare) echo util-linux ;;
     gpg) echo gnupg ;;
+    setfattr) echo attr ;;
     ssh-agent) echo openssh-client ;;
     logger) echo bsdutils ;;
     apache2) echo apache2 apache2-utils ;;

@@ -112,9 +112,9 @@ func (s *Server) handleJob(w http.ResponseWriter, r *http.Request, client webjob
 	header.Set(wire.HeaderManifestLength, strconv.Itoa(len(v.Text)))
 	header.Set("Content-Length", strconv.Itoa(len(front)+len(payload)))
 	defer cork(r)()
-	// A client that left needs no answer. No browser shows it: its type says what it is.
-	if _, err := w.Write(front); err == nil { //nolint:gosec // see above
-		_, _ = w.Write(payload)
+	// A client that left needs no answer.
+	if _, err := w.Write(front); err == nil { //nolint:gosec // no browser shows it: its type says what it is
+		_, _ = w.Write(payload) //nolint:gosec // as above
 	}
 	s.metrics.payloadBytes.Add(float64(len(payload)))
 	return nil

@@ -18,8 +18,8 @@ import (
 )
 
 func resultCommand(open openHome) *cobra.Command {
-	c := &cobra.Command{Use: "result", Short: "Results of runs: list, show, get"}
-	c.AddCommand(resultListCommand(open), resultShowCommand(open), resultGetCommand(open))
+	c := &cobra.Command{Use: "result", Short: "Results of runs: list, show, get, files"}
+	c.AddCommand(resultListCommand(open), resultShowCommand(open), resultGetCommand(open), resultFilesCommand(open))
 	return c
 }
 
@@ -123,11 +123,17 @@ func resultShowCommand(open openHome) *cobra.Command {
 				return err
 			}
 			for _, part := range record.Parts {
+				if part.Name == webjob.Files || part.Name == webjob.Contents {
+					continue
+				}
 				if err := excerpt(c, s, record, part); err != nil {
 					return fmt.Errorf("result show: %w", err)
 				}
 			}
-			return nil
+			if record.Collected != nil {
+				_, err = fmt.Fprintf(c.OutOrStdout(), "\nFiles: webjobctl result files %s\n", record.Run)
+			}
+			return err
 		},
 	}
 }
@@ -158,8 +164,8 @@ func excerpt(c *cobra.Command, s *operator.Session, record *webjob.Record, part 
 	}
 	var text strings.Builder
 	if part.Size > 1<<20 {
-		c.Printf("\n%s: %s, get it with webjobctl result get %s\n", part.Name, cli.Bytes(part.Size), record.Run)
-		return nil
+		_, err := fmt.Fprintf(c.OutOrStdout(), "\n%s: %s, get it with webjobctl result get %s\n", part.Name, cli.Bytes(part.Size), record.Run)
+		return err
 	}
 	if err := s.WritePart(c.Context(), record, part, &text); err != nil {
 		return err

@@ -7,8 +7,8 @@ import (
 	"runtime"
 	"strconv"
 	"syscall"
-	"time"
 
+	"github.com/djherbis/times"
 	"golang.org/x/sys/unix"
 )
 
@@ -27,12 +27,10 @@ func statOf(info fs.FileInfo) status {
 	if !ok {
 		return status{user: "?", group: "?"}
 	}
-	accessed, changed := statTimes(s)
+	t := times.Get(info)
 	return status{
 		user: userName(strconv.FormatUint(uint64(s.Uid), 10)), group: groupName(strconv.FormatUint(uint64(s.Gid), 10)),
 		uid: s.Uid, gid: s.Gid, links: uint64(s.Nlink), inode: uint64(s.Ino), //nolint:unconvert,gosec // other widths on other systems
-		accessed: accessed, change: changed,
+		accessed: t.AccessTime(), change: t.ChangeTime(),
 	}
 }
-
-func timeOf(seconds, nanoseconds int64) time.Time { return time.Unix(seconds, nanoseconds) }

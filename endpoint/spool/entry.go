@@ -55,6 +55,15 @@ func (s *Spool) Begin(begun *webjob.Record) (e *Entry, stdout, stderr *os.File, 
 	return e, stdout, stderr, nil
 }
 
+// Create makes the file of one more part, empty.
+func (e *Entry) Create(part string) (*os.File, error) {
+	if err := webjob.CheckPartName(part); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(e.spool.path(e.run, part), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	return f, spoolError(err)
+}
+
 // makeEntry makes a run's folder and locks it. Before it is locked another process
 // may take it for one that was given up, and remove it; then it is made again.
 func (s *Spool) makeEntry(run string) (*Entry, error) {

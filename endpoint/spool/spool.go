@@ -132,7 +132,7 @@ func (s *Spool) status(run string) Status {
 	}
 	status.Job, status.Version, status.Outcome, status.PutURL = record.Job, record.Version, record.Outcome, record.PutURL
 	status.Started = record.Times.Get.Start
-	for _, name := range []string{webjob.Stdout, webjob.Stderr} {
+	for _, name := range []string{webjob.Stdout, webjob.Stderr, webjob.Files, webjob.Contents} {
 		if info, err := os.Stat(s.path(run, name)); err == nil {
 			status.Bytes += info.Size()
 		}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package collect
+
+import "os"
+
+func startWriteback(*os.File) {}
