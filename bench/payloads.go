@@ -22,6 +22,7 @@ const (
 	payloadRounds = 11
 	hashedBytes   = 1 << 30
 	bundleFiles   = 1000
+	textBytes     = 256 << 20
 )
 
 // payloadCosts measures what jobs are made of beside the tools of the host: digests,
@@ -68,7 +69,12 @@ func measurePayloads(ctx context.Context, dir string) ([]figure, error) {
 	if err := os.WriteFile(archive, packed, 0o600); err != nil {
 		return nil, err
 	}
-	var collected, collectRatio []float64
+	text := filepath.Join(dir, "text")
+	line := []byte("Nov 24 12:30:59 web1 sshd[1234]: Accepted publickey for alice from 10.0.0.1 port 50122 ssh2: RSA 1764000000123\n")
+	if err := os.WriteFile(text, bytes.Repeat(line, textBytes/len(line)), 0o600); err != nil {
+		return nil, err
+	}
+	var search, grep, collected, collectRatio []float64
 	var hash, sha, hashRatio, ours, theirs, bundleRatio, shell, sh []float64
 	for round := range payloadRounds {
 		ourHash, err1 := timed(exec.CommandContext(ctx, "bin/webjob", "hash", large))
@@ -85,13 +91,16 @@ func measurePayloads(ctx context.Context, dir string) ([]figure, error) {
 			return exec.CommandContext(ctx, "tar", "--zstd", "-xf", archive, "-C", to).Run()
 		})
 		ourCollect, err7 := collectOne(ctx, large, filepath.Join(dir, "contents"))
+		ourSearch, err8 := timed(exec.CommandContext(ctx, "bin/webjob", "sh", "-c", `find-numbers "$1"; test $? = 1`, "sh", text))
+		theirSearch, err9 := timed(exec.CommandContext(ctx, "sh", "-c", `LC_ALL=C grep -cE '(^|[^0-9])[0-9]{16}([^0-9]|$)' "$1"; test $? = 1`, "sh", text))
 		ourShell, err5 := timed(exec.CommandContext(ctx, "bin/webjob", "sh", "-c", ":"))
 		theirShell, err6 := timed(exec.CommandContext(ctx, "sh", "-c", ":"))
-		if err := errors.Join(err1, err2, err3, err4, err5, err6, err7); err != nil {
+		if err := errors.Join(err1, err2, err3, err4, err5, err6, err7, err8, err9); err != nil {
 			return nil, err
 		}
 		const mb = hashedBytes / 1e6 * 1000
 		hash, sha, hashRatio = append(hash, mb/ourHash), append(sha, mb/theirHash), append(hashRatio, theirHash/ourHash)
+		search, grep = append(search, textBytes/1e3/ourSearch), append(grep, textBytes/1e3/theirSearch)
 		collected, collectRatio = append(collected, mb/ourCollect), append(collectRatio, theirHash/ourCollect)
 		ours, theirs, bundleRatio = append(ours, ourBundle), append(theirs, theirBundle), append(bundleRatio, ourBundle/theirBundle)
 		shell, sh = append(shell, ourShell), append(sh, theirShell)
@@ -99,6 +108,7 @@ func measurePayloads(ctx context.Context, dir string) ([]figure, error) {
 	return []figure{
 		newFigure("hash-webjob", "MB/s", "", hash), newFigure("hash-sha256sum", "MB/s", "", sha), newFigure("hash-ratio", "x", "at least 0.8", hashRatio),
 		newFigure("collect-webjob", "MB/s", "", collected), newFigure("collect-ratio", "x", "at least 0.8", collectRatio),
+		newFigure("numbers-webjob", "MB/s", "at least 200", search), newFigure("numbers-grep", "MB/s", "", grep),
 		newFigure("bundle-webjob", "ms", "", ours), newFigure("bundle-tar", "ms", "", theirs), newFigure("bundle-ratio", "x", "at most 1.5", bundleRatio),
 		newFigure("shell-webjob", "ms", "under 10", shell), newFigure("shell-sh", "ms", "", sh),
 	}, nil

@@ -29,7 +29,8 @@ A job runs in it with interpreter = ["webjob", "sh"] in its job.toml.
 
 Built in: ` + wrapped(embedded.Tools()),
 		Example: `  webjob sh harvest.sh /var/log
-  webjob sh -c 'ps | grep -c sshd'`,
+  webjob sh -c 'ps | grep -c sshd'
+  webjob sh -c 'wc -l "$1"' count /etc/passwd`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 && command == "" && !list {
 				return cli.Usagef("name a script, or give one with -c")
@@ -41,7 +42,11 @@ Built in: ` + wrapped(embedded.Tools()),
 				_, err := fmt.Fprintln(c.OutOrStdout(), strings.Join(embedded.Tools(), "\n"))
 				return err
 			}
-			return interpret(c, "sh", command, args, embedded.Shell)
+			name := "sh"
+			if command != "" && len(args) > 0 { // as POSIX has it: sh -c COMMAND [NAME [ARG...]]
+				name, args = args[0], args[1:]
+			}
+			return interpret(c, name, command, args, embedded.Shell)
 		},
 	}
 	c.Flags().SetInterspersed(false)

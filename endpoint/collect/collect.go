@@ -21,6 +21,7 @@ import (
 	"github.com/pkg/xattr"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/endpoint/hostfs"
 )
 
 // Rules say what to gather.
@@ -107,7 +108,7 @@ func (c *collector) gather(pattern string) error {
 	base, rest := doublestar.SplitPattern(clean)
 	before := len(c.seen)
 	t := &tree{collector: c, base: filepath.FromSlash(base)}
-	t.inPseudo = isPseudo(t.base)
+	t.inPseudo = hostfs.IsPseudo(t.base)
 	literal := !strings.ContainsAny(rest, `*?[{`)
 	c.matched = false
 	err := doublestar.GlobWalk(t, rest, func(name string, _ fs.DirEntry) error {

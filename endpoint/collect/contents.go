@@ -8,7 +8,7 @@ import (
 	"os"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/endpoint/noatime"
+	"webjob.dev/webjob/endpoint/hostfs"
 )
 
 // contents is the file that holds the contents one after another. Every byte is read
@@ -46,7 +46,7 @@ func (c *contents) add(path string, f *webjob.CollectedFile, least, most int64) 
 	if c.failed != nil {
 		return "the contents cannot be kept: " + problem(c.failed), nil
 	}
-	source, err := noatime.Open(path)
+	source, err := hostfs.Open(path)
 	if err != nil {
 		return "", err
 	}
@@ -60,7 +60,7 @@ func (c *contents) add(path string, f *webjob.CollectedFile, least, most int64) 
 	}
 	f.Size = before.Size()
 	var extents [][2]int64
-	if before.Size() == 0 && isPseudo(path) {
+	if before.Size() == 0 && hostfs.IsPseudo(path) {
 		// The kernel makes its content up, and its length is known at its end.
 		extents = [][2]int64{{0, min(most, c.limit-c.whole.Size()) + 1}}
 	} else if extents, err = extentsOf(source, before.Size()); err != nil {

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/endpoint/noatime"
+	"webjob.dev/webjob/endpoint/hostfs"
 )
 
 // tree shows a folder to the library that expands globs. What it must not enter is not
@@ -47,10 +47,10 @@ func (t *tree) ReadDir(name string) ([]fs.DirEntry, error) {
 		return nil, nil
 	}
 	full := t.path(name)
-	if !t.inPseudo && isPseudo(full) {
+	if !t.inPseudo && hostfs.IsPseudo(full) {
 		return nil, t.remark(full, webjob.CollectedFile{Skipped: pseudoRule})
 	}
-	dir, err := noatime.Open(full)
+	dir, err := hostfs.Open(full)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}

@@ -55,6 +55,7 @@ var tools = map[string]tool{
 	"gunzip": gzipFiles, "gzcat": gzipFiles, "gzip": gzipFiles, "zcat": gzipFiles, "head": head,
 	"hostname": hostname, "id": id, "ln": ln, "ls": ls, "ps": ps, "readlink": readlink, "sed": sed, "seq": seq, "sleep": sleep,
 	"sockets": sockets, "sort": sortLines, "stat": stat, "tail": tail, "tar": tarFiles, "tee": tee, "tr": tr, "uname": uname, "uniq": uniq, "wc": wc, "xargs": xargs,
+	"find-known": findKnown, "find-numbers": findNumbers, "snapshot": takeSnapshot, "snapshot-compare": compareSnapshots,
 	"md5sum": sum("md5"), "sha1sum": sum("sha1"), "sha256sum": sum("sha256"), "sha512sum": sum("sha512"),
 }
 

@@ -19,7 +19,7 @@ import (
 	"lukechampine.com/blake3"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/endpoint/noatime"
+	"webjob.dev/webjob/endpoint/hostfs"
 )
 
 var makers = map[string]func() hash.Hash{
@@ -85,7 +85,7 @@ func (s *Set) Sum(r io.Reader) ([]string, int64, error) {
 // SumFile is [Set.Sum] of a regular file, without changing its access time where this
 // user may read so. Other files are an error: a pipe might never end.
 func (s *Set) SumFile(name string) ([]string, int64, error) {
-	f, err := noatime.Open(name)
+	f, err := hostfs.Open(name)
 	if err != nil {
 		return nil, 0, err
 	}

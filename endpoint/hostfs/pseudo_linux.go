@@ -1,10 +1,10 @@
-package collect
+package hostfs
 
 import "golang.org/x/sys/unix"
 
-// isPseudo reports whether a path lies in a file system that the kernel makes up
+// IsPseudo reports whether a path lies in a file system that the kernel makes up
 // (statfs(2)): its files may block, act when read, or never end.
-func isPseudo(path string) bool {
+func IsPseudo(path string) bool {
 	var s unix.Statfs_t
 	if unix.Statfs(path, &s) != nil {
 		return false

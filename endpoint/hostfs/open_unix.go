@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package noatime
+package hostfs
 
 import (
 	"os"

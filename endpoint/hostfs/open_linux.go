@@ -1,4 +1,4 @@
-package noatime
+package hostfs
 
 import (
 	"os"
