@@ -18,11 +18,30 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	_ "modernc.org/sqlite"
+
+	"webjob.dev/webjob/recipes"
 )
 
 func TestScripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	runScripts(t, files)
+}
+
+// TestRecipes runs the test of every recipe, which stands beside it.
+func TestRecipes(t *testing.T) {
+	var files []string
+	for _, name := range recipes.Names() {
+		files = append(files, filepath.Join("../recipes", name, name+".txtar"))
+	}
+	runScripts(t, files)
+}
+
+func runScripts(t *testing.T, files []string) {
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata",
+		Files:               files,
 		RequireUniqueNames:  true,
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
@@ -31,7 +50,11 @@ func TestScripts(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			e.Vars = append(e.Vars, "EXAMPLES="+examples)
+			recipes, err := filepath.Abs("../recipes")
+			if err != nil {
+				return err
+			}
+			e.Vars = append(e.Vars, "EXAMPLES="+examples, "RECIPES="+recipes)
 			daemons := map[string]*daemon{}
 			e.Values[daemonsKey{}] = daemons
 			agents := map[string]*exec.Cmd{}

@@ -51,24 +51,17 @@ one of the patterns as a whole (RE2 syntax).`,
   webjobctl job publish fix.sh --client web1`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			v, err := publish(c, open, f, args[0])
-			if err != nil {
+			if err := publishAndTell(c, open, f, args[0]); err != nil {
 				return fmt.Errorf("job publish: %w", err)
 			}
-			tellDraft(c, v.Draft)
-			what := "Published:"
-			if !v.Draft.Landed {
-				what = "Proposed:"
-			}
-			return cli.Show(c, v, []cli.Field{
-				{Name: what, Value: fmt.Sprintf("%s version %d", v.Name, v.Version)},
-				{Name: "For:", Value: string(v.Scope)},
-				{Name: "Manifest:", Value: string(v.Manifest)},
-				{Name: "Expires:", Value: cli.Time(v.Expires)},
-				{Name: "Run it:", Value: "webjob run " + v.Name},
-			})
+			return nil
 		},
 	}
+	f.add(c)
+	return c
+}
+
+func (f *publishFlags) add(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringVar(&f.name, "name", "", "job name (default: the file's name without ending, or the description's)")
 	flags.StringVar(&f.description, "description", "", "one line about the job")
@@ -80,7 +73,25 @@ one of the patterns as a whole (RE2 syntax).`,
 	flags.Int64Var(&f.version, "version", 0, "version (default: the next one)")
 	flags.DurationVar(&f.validFor, "valid-for", 0, "how long the version is good for (default 8760h)")
 	flags.DurationVar(&f.runLimit, "run-limit", 0, "RUN time limit (default 10m)")
-	return c
+}
+
+func publishAndTell(c *cobra.Command, open openHome, f *publishFlags, path string) error {
+	v, err := publish(c, open, f, path)
+	if err != nil {
+		return err
+	}
+	tellDraft(c, v.Draft)
+	what := "Published:"
+	if !v.Draft.Landed {
+		what = "Proposed:"
+	}
+	return cli.Show(c, v, []cli.Field{
+		{Name: what, Value: fmt.Sprintf("%s version %d", v.Name, v.Version)},
+		{Name: "For:", Value: string(v.Scope)},
+		{Name: "Manifest:", Value: string(v.Manifest)},
+		{Name: "Expires:", Value: cli.Time(v.Expires)},
+		{Name: "Run it:", Value: "webjob run " + v.Name},
+	})
 }
 
 func publish(c *cobra.Command, open openHome, f *publishFlags, path string) (operator.Published, error) {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"runtime"
 	"strings"
 	"time"
@@ -44,6 +45,7 @@ func Shell(ctx context.Context, name string, script io.Reader, arguments []strin
 		interp.Params(append([]string{"--"}, arguments...)...),
 		interp.ExecHandlers(builtIn),
 		interp.CallHandler(notTooDeep),
+		interp.OpenHandler(open),
 	)
 	if err != nil {
 		return 0, webjob.Errorf(webjob.Internal, "the shell does not start: %w", err)
@@ -60,6 +62,22 @@ func Shell(ctx context.Context, name string, script io.Reader, arguments []strin
 	}
 	return 0, nil
 }
+
+// open opens what a redirection names. A host without a null device has one here.
+func open(ctx context.Context, path string, flag int, mode fs.FileMode) (io.ReadWriteCloser, error) {
+	f, err := interp.DefaultOpenHandler()(ctx, path, flag, mode)
+	if err != nil && path == "/dev/null" {
+		return null{}, nil
+	}
+	return f, err
+}
+
+// null is empty and takes everything.
+type null struct{}
+
+func (null) Read([]byte) (int, error)    { return 0, io.EOF }
+func (null) Write(p []byte) (int, error) { return len(p), nil }
+func (null) Close() error                { return nil }
 
 // maxFrames bounds how deep functions of a script call each other, in frames of this
 // program's stack; it is some two thousand calls.

@@ -216,7 +216,7 @@ type streams struct {
 func openStreams(spec *Spec) (*streams, error) {
 	s := &streams{captures: [2]*Capture{spec.Stdout, spec.Stderr}, overflow: make(chan string, 2)}
 	var err error
-	if s.null, err = os.Open(os.DevNull); err != nil {
+	if s.null, err = emptyInput(); err != nil {
 		return nil, err
 	}
 	for i := range s.captures {
@@ -230,6 +230,20 @@ func openStreams(spec *Spec) (*streams, error) {
 		}
 	}
 	return s, nil
+}
+
+// emptyInput is a file without content. A bare folder that a client was put into has no
+// null device; a pipe that nobody writes to serves as well.
+func emptyInput() (*os.File, error) {
+	null, err := os.Open(os.DevNull)
+	if err == nil {
+		return null, nil
+	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	return read, write.Close()
 }
 
 // childEnds are the job's descriptors 0, 1 and 2.
