@@ -11,6 +11,11 @@ package_of() {
     unshare) echo util-linux ;;
     gpg) echo gnupg ;;
     setfattr) echo attr ;;
+    crontab) echo cron ;;
+    named-checkzone) echo bind9-utils ;;
+    ping) echo iputils-ping ;;
+    ip) echo iproute2 ;;
+    rpmbuild) echo rpm ;;
     ssh-agent) echo openssh-client ;;
     logger) echo bsdutils ;;
     apache2) echo apache2 apache2-utils ;;

@@ -64,11 +64,14 @@ func findNumbers(c *call) error {
 // unless ends a search: status 0 when something was found, 1 when not, 2 when not all was
 // looked at.
 func (c *call) unless(found bool, err error) error {
+	if err != nil && c.ctx.Err() == nil {
+		c.complain(err)
+	}
 	switch {
-	case err != nil || found && !c.failed:
-		return err
 	case c.failed:
 		return exit(2)
+	case err != nil || found:
+		return err
 	}
 	return exit(1)
 }
@@ -85,16 +88,16 @@ func findKnown(c *call) error {
 	}
 	known, err := sums.OpenKnown(c.path(c.args[0]))
 	if err != nil {
-		return err
+		return c.unless(false, err)
 	}
 	defer func() { _ = known.Close() }() // only read
 	algorithm, err := known.Algorithm()
 	if err != nil {
-		return err
+		return c.unless(false, err)
 	}
 	set, err := sums.New(algorithm)
 	if err != nil {
-		return err
+		return c.unless(false, err)
 	}
 	found := false
 	err = c.buffered(func(w *bufio.Writer) error {
@@ -191,19 +194,19 @@ func compareSnapshots(c *call) error {
 	for i, name := range c.args {
 		f, err := os.Open(c.path(name))
 		if err != nil {
-			return err
+			return usage{err}
 		}
 		read[i], err = snapshot.Read(untilDone{c.ctx, f})
 		if closeErr := f.Close(); err == nil {
 			err = closeErr
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return usage{fmt.Errorf("%s: %w", name, err)}
 		}
 	}
 	list, err := snapshot.Compare(read[0], read[1], strings.Split(fields, ","))
 	if err != nil {
-		return err
+		return usage{err}
 	}
 	if err := snapshot.WriteDifferences(c.out, list); err != nil || len(list) == 0 {
 		return err

@@ -192,7 +192,7 @@ func findCard(b []byte, from, to int) (start, end int) {
 // there is none.
 func cardIn(b []byte, first, last int) (start, end int) {
 	for at := first; at < last; at++ {
-		if !isDigit(b[at]) || at > 0 && isWord(b[at-1]) || at > 1 && (b[at-1] == '.' || b[at-1] == ',') && isDigit(b[at-2]) {
+		if !isDigit(b[at]) || at > 0 && isWord(b[at-1]) || at > 1 && b[at-1] == '.' && isDigit(b[at-2]) {
 			continue
 		}
 		if end := cardAt(b, at, last); end > 0 {
@@ -256,7 +256,7 @@ func ends(b []byte, at int) bool {
 	if at == len(b) {
 		return true
 	}
-	return !isWord(b[at]) && (b[at] != '.' && b[at] != ',' || at+1 == len(b) || !isDigit(b[at+1]))
+	return !isWord(b[at]) && (b[at] != '.' || at+1 == len(b) || !isDigit(b[at+1]))
 }
 
 // isCard checks issuer, length and check digit.
