@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Shows WebJob at work: one server, three clients, four jobs, on this machine alone.
+# Shows WebJob at work: one server, three clients, jobs and recipes, on this machine alone.
 # Everything is made in a temporary folder and removed at the end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -44,12 +44,15 @@ for id in web1 web2 db1; do
 done
 show webjobctl client list
 
-title "4. Four jobs, signed and published"
+title "4. Jobs and every recipe, signed and published"
 mkdir "$work/primes"
 cp demo/jobs/primes/job.toml "$work/primes/"
 CGO_ENABLED=0 go build -o "$work/primes/primes" ./demo/jobs/primes
-for job in demo/jobs/diagnostics "$work/primes" demo/jobs/failing/failing.sh demo/jobs/runaway; do
+for job in "$work/primes" demo/jobs/failing/failing.sh demo/jobs/runaway; do
     webjobctl job publish "$job" >/dev/null
+done
+for recipe in $(webjobctl recipe list -o jsonl | sed 's/.*"name":"\([^"]*\)".*/\1/'); do
+    webjobctl recipe publish "$recipe" >/dev/null
 done
 show webjobctl job list
 
@@ -61,7 +64,7 @@ run() { # state, expected exit status, job and arguments
     webjob --state "$work/$state" run "$@" || status=$?
     if [ "$status" != "$want" ]; then echo "demo: exit status $status, expected $want" >&2; exit 1; fi
 }
-run web1 0 diagnostics
+run web1 0 harvest-diagnostics-embedded
 run web2 0 primes -- --below 1000000
 run db1 3 failing
 run db1 124 runaway
@@ -75,7 +78,7 @@ id=$(webjobctl result list --job primes -o jsonl | sed -n 's/.*"run":"\([^"]*\)"
 show webjobctl result show "$id"
 
 title "8. What was harvested from web1 (the first lines of each section)"
-id=$(webjobctl result list --job diagnostics -o jsonl | sed -n 's/.*"run":"\([^"]*\)".*/\1/p')
-webjobctl result get "$id" stdout | awk '/^== /{n=0; print ""} n++<4' | cut -c1-100
+id=$(webjobctl result list --job harvest-diagnostics-embedded -o jsonl | sed -n 's/.*"run":"\([^"]*\)".*/\1/p')
+webjobctl result get "$id" stdout | awk '/^=== /{n=0; print ""} n++<4' | cut -c1-100
 
 title "Done: 4 runs, 4 results; nothing is left behind."

@@ -49,33 +49,12 @@ func (s *Session) Publish(ctx context.Context, p Publication) (Published, error)
 	if version == 0 {
 		version = index.Latest + 1
 	}
-	created := time.Now().UTC().Truncate(time.Second)
-	m := &webjob.Manifest{
-		Format: webjob.JobFormat, Name: d.Name, Version: version, Scope: p.Scope, Description: d.Text,
-		Created: created, Expires: created.Add(time.Duration(d.ValidFor)).Truncate(time.Second),
-		Interpreter: d.Interpreter, Arguments: d.Arguments, Leftovers: d.Leftovers, Limits: d.limits(),
-		Collect: d.Collect.collect(d.Limits.limits()),
-	}
-	files := map[webjob.Digest]string{}
 	packed, err := os.MkdirTemp("", "webjob-bundles-")
 	if err != nil {
 		return published, webjob.Errorf(webjob.Unavailable, "%w", err)
 	}
 	defer func() { _ = os.RemoveAll(packed) }() // only copies
-	for i, payload := range d.Payloads {
-		described, file, err := d.describe(payload, filepath.Join(packed, strconv.Itoa(i)))
-		if err != nil {
-			return published, err
-		}
-		if payload.Signature != "" {
-			if described.Signature, err = os.ReadFile(filepath.Join(d.dir, payload.Signature)); err != nil {
-				return published, webjob.Errorf(webjob.Invalid, "signature for %s: %w", payload.Platform, err)
-			}
-		}
-		files[described.Digest] = file
-		m.Payloads = append(m.Payloads, described)
-	}
-	text, err := trust.EncodeManifest(m)
+	m, text, files, err := d.manifest(packed, version, p.Scope)
 	if err != nil {
 		return published, err
 	}
@@ -92,6 +71,34 @@ func (s *Session) Publish(ctx context.Context, p Publication) (Published, error)
 	}
 	published.Draft, err = s.ProposeIndex(ctx, r, index, fmt.Sprintf("publish %s version %d", m.Name, m.Version), p.Keys, text)
 	return published, err
+}
+
+// manifest describes the job for signing, and returns its canonical JSON and the files
+// of the payloads, by digest. Folders are packed into the folder packed.
+func (d *Description) manifest(packed string, version int64, scope webjob.Scope) (m *webjob.Manifest, text []byte, files map[webjob.Digest]string, err error) {
+	created := time.Now().UTC().Truncate(time.Second)
+	m = &webjob.Manifest{
+		Format: webjob.JobFormat, Name: d.Name, Version: version, Scope: scope, Description: d.Text,
+		Created: created, Expires: created.Add(time.Duration(d.ValidFor)).Truncate(time.Second),
+		Interpreter: d.Interpreter, Arguments: d.Arguments, Leftovers: d.Leftovers, Limits: d.limits(),
+		Collect: d.Collect.collect(d.Limits.limits()),
+	}
+	files = map[webjob.Digest]string{}
+	for i, payload := range d.Payloads {
+		described, file, err := d.describe(payload, filepath.Join(packed, strconv.Itoa(i)))
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		if payload.Signature != "" {
+			if described.Signature, err = os.ReadFile(filepath.Join(d.dir, payload.Signature)); err != nil {
+				return nil, nil, nil, webjob.Errorf(webjob.Invalid, "signature for %s: %w", payload.Platform, err)
+			}
+		}
+		files[described.Digest] = file
+		m.Payloads = append(m.Payloads, described)
+	}
+	text, err = trust.EncodeManifest(m)
+	return m, text, files, err
 }
 
 // indexOf returns the index of a job, an empty one when it has none yet.

@@ -25,6 +25,6 @@ func main() {
 	cli.AddFormatFlag(root)
 	state := root.PersistentFlags().String("state", endpoint.DefaultDir(), "state folder; nothing is written elsewhere")
 	root.AddCommand(enrollCommand(state), runCommand(state), agentCommand(state), serviceCommand(state), statusCommand(state), renewCommand(state),
-		spoolCommand(state), orderedCommand(state), shCommand(), luaCommand(state), wasmCommand(), hashCommand(), getCommand(state))
+		spoolCommand(state), orderedCommand(state), shCommand(), luaCommand(state), wasmCommand(), hashCommand(), getCommand(state), tryCommand())
 	os.Exit(cli.Run(root, os.Args[1:], cli.StatusConfig))
 }

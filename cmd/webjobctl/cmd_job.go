@@ -20,8 +20,8 @@ import (
 )
 
 func jobCommand(open openHome) *cobra.Command {
-	c := &cobra.Command{Use: "job", Short: "Jobs: publish, list, show, withdraw"}
-	c.AddCommand(jobPublishCommand(open), jobListCommand(open), jobShowCommand(open), jobWithdrawCommand(open))
+	c := &cobra.Command{Use: "job", Short: "Jobs: new, lint, test, publish, list, show, withdraw"}
+	c.AddCommand(jobNewCommand(), jobLintCommand(), jobTestCommand(), jobPublishCommand(open), jobListCommand(open), jobShowCommand(open), jobWithdrawCommand(open))
 	return c
 }
 

@@ -15,13 +15,20 @@ switch() { # a rename of a link is one step: no visitor sees half a site
     echo "current: $1 (was ${now:-nothing})"
 }
 if [ "${2-}" = back ]; then
-    before=$(cd "$folder" && ls -d releases/* | grep -vx "$now" | awk -v now="$now" '$0 < now' | tail -n 1)
+    before=
+    for release in "$releases"/*; do # in order of their numbers
+        [ "$folder/$now" = "$release" ] && break
+        before=releases/${release##*/}
+    done
     [ -n "$before" ] || { echo "there is no release before ${now:-nothing}" >&2; exit 1; }
     switch "$before"
     exit 0
 fi
-last=$(ls "$releases" | grep -x '[0-9]*' | tail -n 1)
-number=$(printf '%s\n' "${last:-0}" | awk '{ printf "%06d", $1 + 1 }') # awk: a leading zero is not octal
+last=0
+for release in "$releases"/*; do
+    case ${release##*/} in *[!0-9]*) ;; *) last=${release##*/} ;; esac
+done
+number=$(printf '%s\n' "$last" | awk '{ printf "%06d", $1 + 1 }') # awk: a leading zero is not octal
 release=$releases/$number
 rm -rf "$release.part"
 cp -R site "$release.part"
@@ -33,7 +40,12 @@ if [ -n "$now" ] && diff -r "$folder/$now" "$release.part" >/dev/null 2>&1; then
 fi
 mv "$release.part" "$release"
 switch "releases/$number"
-ls -d "$releases"/* | grep -vx "$release" | grep -vx "$folder/$now" | sort -r | tail -n "+$((keep - 1))" | while read -r old; do
-    rm -rf "$old"
+count=0
+for old in "$releases"/*; do count=$((count + 1)); done
+for old in "$releases"/*; do # the oldest first
+    [ "$count" -gt "$keep" ] || break
+    count=$((count - 1))
+    case $old in "$release" | "$folder/$now") continue ;; esac
+    rm -rf "${old:?}"
     echo "removed: $old"
 done

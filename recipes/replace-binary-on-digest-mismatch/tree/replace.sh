@@ -3,7 +3,8 @@
 report=no
 [ "${1-}" != --report ] || report=yes
 differs=0
-for good in $(find good -type f); do
+find good -type f >list
+while read -r good; do
     target=${good#good}
     [ "$target" != /README ] || continue
     want=$(sha256sum "$good" | cut -d ' ' -f 1)
@@ -32,5 +33,5 @@ for good in $(find good -type f); do
         echo "not replaced: $target" >&2
         exit 2
     fi
-done
+done <list
 exit $differs
