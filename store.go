@@ -194,6 +194,16 @@ type Repository interface {
 	ChangeRepository(ctx context.Context, change RepositoryChange, at time.Time) error
 }
 
+// Upload is a blob that arrives in pieces, so that a connection that breaks costs only
+// what was under way.
+type Upload struct {
+	Owner  string // client that sends it; uploads of different owners know nothing of each other
+	Digest Digest
+	Size   int64 // of the whole
+	Offset int64 // of the first byte to come; must be the bytes that are here, else Conflict
+	Most   int64 // bytes that all uploads of the owner may have together; more is TooLarge
+}
+
 // Blobs keeps bytes by their digest. blob/blobtest is the contract.
 type Blobs interface {
 	// Put stores exactly size bytes from r. It returns nil only when they are
@@ -207,6 +217,18 @@ type Blobs interface {
 	// Remove deletes a blob; one that is not there is no error. The caller makes sure
 	// that nothing names it.
 	Remove(ctx context.Context, d Digest) error
+	// Uploaded returns how many bytes of an owner's upload are here, 0 of one that was
+	// not begun.
+	Uploaded(ctx context.Context, owner string, d Digest) (int64, error)
+	// Upload adds what r brings to an upload and returns how many bytes are here then.
+	// What arrived stays when r fails. With the last byte the digest is checked: bytes
+	// that have another one are Invalid, and the upload begins anew.
+	Upload(ctx context.Context, u Upload, r io.Reader) (int64, error)
+	// Adopt makes a complete upload a blob, as durable as Put does; NotFound when it is
+	// not complete. It can be adopted again until it is forgotten.
+	Adopt(ctx context.Context, owner string, d Digest, size int64) error
+	// ForgetUpload removes an upload; one that is not there is no error.
+	ForgetUpload(ctx context.Context, owner string, d Digest) error
 	// Ping reports whether the store answers and can be written.
 	Ping(ctx context.Context) error
 	// Recover removes what interrupted Puts left. Call it before the first Put, and

@@ -93,6 +93,7 @@ func runScripts(t *testing.T, files []string) {
 			"endagent": cmdEndAgent,
 			"until":    cmdUntil,
 			"sink":     cmdSink,
+			"cut":      cmdCut,
 			"mailsink": cmdMailSink,
 			"logsink":  cmdLogSink,
 

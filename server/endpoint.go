@@ -25,6 +25,8 @@ func (s *Server) EndpointHandler() http.Handler {
 	rt.handle("GET "+wire.PathRepositoryFiles+"{file}", s.forClient(s.showing(s.handleRepositoryFile)))
 	rt.handle("POST "+wire.PathRuns, s.forClient(s.showing(s.handleBegin)))
 	rt.handle("POST "+wire.PathResults, s.forClient(s.showing(s.handleResult)))
+	rt.handle("GET "+wire.PathUploads+"{digest}", s.forClient(s.showing(s.handleUploaded)))
+	rt.handle("PATCH "+wire.PathUploads+"{digest}", s.forClient(s.showing(s.handleUpload)))
 	rt.handle("POST "+wire.PathPoll, s.forClient(s.handlePoll))
 	rt.handle("PUT "+wire.PathFacts, s.forClient(s.showing(s.handleFacts)))
 	return rt.mux
@@ -160,7 +162,7 @@ func (s *Server) handlePayload(w http.ResponseWriter, r *http.Request, client we
 }
 
 func (s *Server) handleResult(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
-	if err := s.uploadPlace(r.Context()); err != nil {
+	if err := takePlace(r.Context(), s.uploads); err != nil {
 		return err
 	}
 	defer func() { <-s.uploads }()
@@ -180,24 +182,69 @@ func (s *Server) handleResult(w http.ResponseWriter, r *http.Request, client web
 	return writeJSON(w, status, response)
 }
 
+// handleUploaded tells how far an upload of this client is.
+func (s *Server) handleUploaded(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
+	d, err := webjob.ParseDigest(r.PathValue("digest"))
+	if err != nil {
+		return err
+	}
+	offset, err := s.blobs.Uploaded(r.Context(), client.ID, d)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, wire.UploadResponse{Offset: offset})
+}
+
+// handleUpload adds to an upload of this client.
+func (s *Server) handleUpload(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
+	u := webjob.Upload{Owner: client.ID, Most: int64(s.settings.Endpoint.MaxResult)}
+	var err error
+	if u.Digest, err = webjob.ParseDigest(r.PathValue("digest")); err != nil {
+		return err
+	}
+	for _, h := range []struct {
+		name  string
+		value *int64
+	}{{wire.HeaderUploadOffset, &u.Offset}, {wire.HeaderUploadLength, &u.Size}} {
+		if *h.value, err = strconv.ParseInt(r.Header.Get(h.name), 10, 64); err != nil || *h.value < 0 {
+			return webjob.Errorf(webjob.Invalid, "header %s is %.40q; it must be a number of bytes", h.name, r.Header.Get(h.name))
+		}
+	}
+	switch {
+	case u.Size < wire.ResumableBytes || u.Offset > u.Size:
+		return webjob.Errorf(webjob.Invalid, "an upload of %d bytes cannot go on at %d; it has at least %d bytes, smaller parts come with their result", u.Size, u.Offset, wire.ResumableBytes)
+	case u.Size > u.Most:
+		return webjob.Errorf(webjob.TooLarge, "the upload has %d bytes; this server takes at most %d (endpoint.max_result)", u.Size, u.Most)
+	}
+	if err := takePlace(r.Context(), s.resumables); err != nil {
+		return err
+	}
+	defer func() { <-s.resumables }()
+	offset, err := s.blobs.Upload(r.Context(), u, r.Body)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, wire.UploadResponse{Offset: offset})
+}
+
 // placeTime is how long a result may wait for a place. Nothing of its body is read
 // until then, so it costs a connection and no more.
 const placeTime = 20 * time.Second
 
-// uploadPlace waits for a place to receive a result.
-func (s *Server) uploadPlace(ctx context.Context) error {
+// takePlace waits for a place to receive something.
+func takePlace(ctx context.Context, places chan struct{}) error {
 	select {
-	case s.uploads <- struct{}{}:
+	case places <- struct{}{}:
 		return nil
 	default:
 	}
 	timer := time.NewTimer(placeTime)
 	defer timer.Stop()
 	select {
-	case s.uploads <- struct{}{}:
+	case places <- struct{}{}:
 		return nil
 	case <-timer.C:
-		return webjob.Errorf(webjob.Unavailable, "the server is receiving %d results already; keep yours and try again", maxUploads)
+		return webjob.Errorf(webjob.Unavailable, "the server is receiving %d results already; keep yours and try again", cap(places))
 	case <-ctx.Done():
 		return webjob.Errorf(webjob.Unavailable, "the request was cut: %w", ctx.Err())
 	}

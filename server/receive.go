@@ -12,7 +12,8 @@ import (
 )
 
 // Receive stores a result and acknowledges it. The body is the record, of
-// recordLength bytes, and its parts one after another, bodyLength bytes in all.
+// recordLength bytes, and its parts one after another, bodyLength bytes in all; parts
+// that are resumable were uploaded before.
 // It returns nil only when everything is durable. The same result again is
 // acknowledged again; another one of the same run is Conflict.
 func (s *Server) Receive(ctx context.Context, client webjob.Client, recordLength, bodyLength int64, body io.Reader) (wire.ResultResponse, error) {
@@ -22,12 +23,24 @@ func (s *Server) Receive(ctx context.Context, client webjob.Client, recordLength
 	}
 	received := now()
 	result := webjob.NewResult(record, exact, received)
-	if result.Bytes != bodyLength-recordLength {
+	inBody := result.Bytes
+	for _, part := range record.Parts {
+		if wire.Resumable(part) {
+			inBody -= part.Size
+		}
+	}
+	if inBody != bodyLength-recordLength {
 		return wire.ResultResponse{}, webjob.Errorf(webjob.Invalid,
-			"the parts of run %s have %d bytes, the record says %d", record.Run, bodyLength-recordLength, result.Bytes)
+			"the parts of run %s have %d bytes in the body, the record says %d", record.Run, bodyLength-recordLength, inBody)
+	}
+	if limit := int64(s.settings.Endpoint.MaxResult); result.Bytes > limit {
+		return wire.ResultResponse{}, webjob.Errorf(webjob.TooLarge, "the result has %d bytes; this server takes at most %d (endpoint.max_result)", result.Bytes, limit)
 	}
 	response := wire.ResultResponse{Run: record.Run, Record: webjob.DigestOf(exact), Received: received}
 	if known, err := s.isKnown(ctx, result); err != nil || known {
+		if known {
+			s.forgetUploads(ctx, client, record.Parts)
+		}
 		response.Known = known
 		return response, err
 	}
@@ -40,6 +53,11 @@ func (s *Server) Receive(ctx context.Context, client webjob.Client, recordLength
 	var blobs []webjob.Stream
 	for _, part := range record.Parts {
 		switch {
+		case wire.Resumable(part):
+			if err := s.adopt(ctx, client, part); err != nil {
+				return wire.ResultResponse{}, err
+			}
+			blobs = append(blobs, part)
 		case !part.Inline():
 			if err := s.blobs.Put(ctx, part.Digest, part.Size, io.LimitReader(body, part.Size)); err != nil {
 				return wire.ResultResponse{}, err
@@ -55,6 +73,7 @@ func (s *Server) Receive(ctx context.Context, client webjob.Client, recordLength
 	if err != nil {
 		return wire.ResultResponse{}, err
 	}
+	s.forgetUploads(ctx, client, record.Parts)
 	if added {
 		if effects.Deliveries != nil {
 			s.outbox.Wake()
@@ -69,6 +88,28 @@ func (s *Server) Receive(ctx context.Context, client webjob.Client, recordLength
 	s.metrics.received(record.Outcome, bodyLength, added)
 	response.Known = !added
 	return response, nil
+}
+
+// adopt makes a part that was uploaded before a blob.
+func (s *Server) adopt(ctx context.Context, client webjob.Client, part webjob.Stream) error {
+	err := s.blobs.Adopt(ctx, client.ID, part.Digest, part.Size)
+	if webjob.KindOf(err) == webjob.NotFound {
+		return webjob.Errorf(webjob.Unavailable, "part %s was not uploaded yet: %w; upload it, and send the result again", part.Name, err)
+	}
+	return err
+}
+
+// forgetUploads removes what a stored result came from. What stays after an error is
+// given up with time.
+func (s *Server) forgetUploads(ctx context.Context, client webjob.Client, parts []webjob.Stream) {
+	for _, part := range parts {
+		if !wire.Resumable(part) {
+			continue
+		}
+		if err := s.blobs.ForgetUpload(ctx, client.ID, part.Digest); err != nil {
+			s.log.Warn("an upload was not removed", "client", client.ID, "digest", part.Digest, "error", err)
+		}
+	}
 }
 
 // effectsOf asks the hooks of a put, and gathers what goes with the result.

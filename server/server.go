@@ -38,13 +38,18 @@ type Server struct {
 
 	approvals sync.Mutex // one approval of an order at a time
 
-	uploads  chan struct{} // one place for each result being received
-	draining atomic.Bool
+	uploads    chan struct{} // one place for each result being received
+	resumables chan struct{} // one place for each upload being received
+	draining   atomic.Bool
 }
 
 // maxUploads bounds the results received at the same time. Each holds its record
 // and its small parts in memory.
 const maxUploads = 256
+
+// maxResumables bounds the uploads received at the same time. They take long and must
+// leave room for small results.
+const maxResumables = 64
 
 // Backends is what a program wires a server with.
 type Backends struct {
@@ -96,6 +101,7 @@ func Open(ctx context.Context, settings *Settings, log *slog.Logger, open OpenBa
 		dispatcher:  newDispatcher(backends.Store, log),
 		connections: newConnections(),
 		uploads:     make(chan struct{}, maxUploads),
+		resumables:  make(chan struct{}, maxResumables),
 	}
 	s.policy.Store(policy)
 	chains.notify = s.cloned

@@ -21,6 +21,7 @@ import (
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/blob/files"
+	"webjob.dev/webjob/config"
 	"webjob.dev/webjob/server"
 	"webjob.dev/webjob/store/sqlite"
 	"webjob.dev/webjob/trust"
@@ -40,6 +41,12 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newWorldTaking(t, 1<<20)
+}
+
+// newWorldTaking has a server that takes results of at most so many bytes.
+func newWorldTaking(t *testing.T, maxResult config.Size) *world {
+	t.Helper()
 	w := &world{t: t}
 	open := func(ctx context.Context, metadata, blobs string) (server.Backends, error) {
 		store, err := sqlite.Open(ctx, metadata)
@@ -57,7 +64,7 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	settings, err := server.LoadSettings(dir)
 	must(t, err)
-	settings.Endpoint.MaxResult = 1 << 20
+	settings.Endpoint.MaxResult = maxResult
 	w.server, err = server.Open(t.Context(), settings, slog.New(slog.NewTextHandler(io.Discard, nil)), open)
 	must(t, err)
 	t.Cleanup(func() { must(t, w.server.Close(context.Background())) })

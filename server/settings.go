@@ -41,7 +41,7 @@ type Settings struct {
 // EndpointSettings is the listener for clients.
 type EndpointSettings struct {
 	Listen    string      `toml:"listen"`
-	MaxResult config.Size `toml:"max_result"` // of one result's body
+	MaxResult config.Size `toml:"max_result"` // of one result with all its parts
 }
 
 // ListenerSettings is a listener's address, HOST:PORT.
@@ -71,7 +71,7 @@ type ClientSettings struct {
 
 func defaultSettings(dir string) *Settings {
 	return &Settings{
-		Endpoint:  EndpointSettings{Listen: ":8443", MaxResult: 256 << 20},
+		Endpoint:  EndpointSettings{Listen: ":8443", MaxResult: 16 << 30},
 		Operator:  ListenerSettings{Listen: "127.0.0.1:8444"},
 		Telemetry: ListenerSettings{Listen: "127.0.0.1:8445"},
 		Log:       LogSettings{Level: "info", Format: "text"},

@@ -16,6 +16,7 @@ const (
 	PathJobs    = "/v1/jobs/"   // + name
 	PathBlobs   = "/v1/blobs/"  // + digest
 	PathResults = "/v1/results"
+	PathUploads = "/v1/uploads/" // + digest
 )
 
 // MaxRequestJSON bounds every JSON request body, in bytes.
@@ -48,6 +49,27 @@ const (
 	// HeaderBegin says that hooks want to be asked before the run: POST /v1/runs.
 	HeaderBegin = "Webjob-Begin"
 )
+
+// ResumableBytes is the size from which on a part of a result does not come in the
+// result's body: it is uploaded before, and goes on where it was when a connection broke.
+const ResumableBytes = 8 << 20
+
+// Resumable reports whether a part is uploaded before its result.
+func Resumable(part webjob.Stream) bool { return part.Size >= ResumableBytes }
+
+// Headers of uploads, as in tus and the IETF's draft on resumable uploads.
+const (
+	HeaderUploadOffset = "Upload-Offset" // of the first byte of the body
+	HeaderUploadLength = "Upload-Length" // bytes of the whole
+)
+
+// UploadResponse tells how far an upload is.
+type UploadResponse struct {
+	Offset int64 `json:"offset"` // bytes that are here
+}
+
+// UploadPath returns the path of an upload.
+func UploadPath(d webjob.Digest) string { return PathUploads + string(d) }
 
 // InlinePayloadBytes is the size up to which a payload comes along with its
 // envelope, so that a typical job costs one request. Larger ones are blobs, which

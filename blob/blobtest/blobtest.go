@@ -25,6 +25,8 @@ func Run(t *testing.T, open func(t *testing.T) webjob.Blobs) {
 		"the same blob twice is one":        sameBlobTwice,
 		"many writers of one blob agree":    manyWriters,
 		"a cancelled put stores nothing":    cancelledPut,
+		"an upload goes on where it was":    uploadGoesOn,
+		"refuses uploads that do not fit":   refusesUploads,
 		"answers a ping":                    func(t *testing.T, b webjob.Blobs) { must(t, b.Ping(t.Context())) },
 		"seeks, so that ranges can be sent": seeks,
 	} {
@@ -146,4 +148,93 @@ func seeks(t *testing.T, b webjob.Blobs) {
 	if string(rest) != "789" {
 		t.Fatalf("after seeking to 7 got %q", rest)
 	}
+}
+
+func uploadGoesOn(t *testing.T, b webjob.Blobs) {
+	content := bytes.Repeat([]byte("0123456789"), 100_000)
+	u := webjob.Upload{Owner: "web1", Digest: webjob.DigestOf(content), Size: int64(len(content)), Most: 2 << 20}
+	wantUploaded := func(want int64) {
+		t.Helper()
+		have, err := b.Uploaded(t.Context(), u.Owner, u.Digest)
+		if must(t, err); have != want {
+			t.Fatalf("%d bytes are uploaded, want %d", have, want)
+		}
+	}
+	wantUploaded(0)
+	wantKind(t, b.Adopt(t.Context(), u.Owner, u.Digest, u.Size), webjob.NotFound)
+	broken := io.MultiReader(bytes.NewReader(content[:300_000]), iotest.ErrReader(errors.New("connection lost")))
+	_, err := b.Upload(t.Context(), u, broken)
+	wantKind(t, err, webjob.Unavailable)
+	wantUploaded(300_000)
+	u.Offset = 300_000
+	_, err = b.Upload(t.Context(), u, bytes.NewReader(content[300_000:500_000])) // ends early
+	wantKind(t, err, webjob.Unavailable)
+	wantUploaded(500_000)
+	wantKind(t, b.Adopt(t.Context(), u.Owner, u.Digest, u.Size), webjob.NotFound)
+	_, err = b.Upload(t.Context(), u, bytes.NewReader(content[300_000:])) // from where it is not
+	wantKind(t, err, webjob.Conflict)
+	u.Offset = 500_000
+	have, err := b.Upload(t.Context(), u, bytes.NewReader(content[500_000:]))
+	if must(t, err); have != u.Size {
+		t.Fatalf("%d bytes, want %d", have, u.Size)
+	}
+	wantAbsent(t, b, u.Digest)
+	for range 2 { // again, as after a crash
+		must(t, b.Adopt(t.Context(), u.Owner, u.Digest, u.Size))
+		wantContent(t, b, content)
+	}
+	wantKind(t, b.Adopt(t.Context(), "web2", u.Digest, u.Size), webjob.NotFound)
+	u.Offset = u.Size
+	have, err = b.Upload(t.Context(), u, bytes.NewReader(nil)) // complete already
+	if must(t, err); have != u.Size {
+		t.Fatalf("%d bytes, want %d", have, u.Size)
+	}
+	must(t, b.ForgetUpload(t.Context(), u.Owner, u.Digest))
+	must(t, b.ForgetUpload(t.Context(), u.Owner, u.Digest))
+	wantUploaded(0)
+	wantContent(t, b, content)
+}
+
+func refusesUploads(t *testing.T, b webjob.Blobs) {
+	content := bytes.Repeat([]byte("x"), 1000)
+	u := webjob.Upload{Owner: "web1", Digest: webjob.DigestOf(content), Size: 1000, Most: 1500}
+	for name, lie := range map[string][]byte{"other bytes": bytes.Repeat([]byte("y"), 1000), "more bytes": bytes.Repeat([]byte("x"), 1001)} {
+		_, err := b.Upload(t.Context(), u, bytes.NewReader(lie))
+		wantKind(t, err, webjob.Invalid)
+		have, err := b.Uploaded(t.Context(), u.Owner, u.Digest)
+		if must(t, err); have != 0 {
+			t.Fatalf("%s: %d bytes stayed", name, have)
+		}
+	}
+	_, err := b.Upload(t.Context(), u, bytes.NewReader(content))
+	must(t, err)
+	other := bytes.Repeat([]byte("z"), 600)
+	_, err = b.Upload(t.Context(), webjob.Upload{Owner: "web1", Digest: webjob.DigestOf(other), Size: 600, Most: 1500}, bytes.NewReader(other))
+	wantKind(t, err, webjob.TooLarge)
+	_, err = b.Upload(t.Context(), webjob.Upload{Owner: "web2", Digest: webjob.DigestOf(other), Size: 600, Most: 1500}, bytes.NewReader(other))
+	must(t, err)
+
+	// Two connections do not write into each other.
+	begun, end := make(chan struct{}), make(chan struct{})
+	third := webjob.Upload{Owner: "web3", Digest: u.Digest, Size: 1000, Most: 1500}
+	slow := &waitingReader{begun: begun, end: end, r: bytes.NewReader(content)}
+	done := make(chan error, 1)
+	go func() { _, err := b.Upload(t.Context(), third, slow); done <- err }()
+	<-begun
+	_, err = b.Upload(t.Context(), third, bytes.NewReader(content))
+	wantKind(t, err, webjob.Unavailable)
+	close(end)
+	must(t, <-done)
+}
+
+// waitingReader says when it is first read, and goes on when it is told to.
+type waitingReader struct {
+	begun, end chan struct{}
+	once       sync.Once
+	r          io.Reader
+}
+
+func (w *waitingReader) Read(p []byte) (int, error) {
+	w.once.Do(func() { close(w.begun); <-w.end })
+	return w.r.Read(p)
 }

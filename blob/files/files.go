@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 
 	"webjob.dev/webjob"
@@ -22,6 +23,9 @@ import (
 // Store is a [webjob.Blobs] in a directory.
 type Store struct {
 	dir string
+
+	mu        sync.Mutex
+	uploading map[string]bool // uploads that a connection adds to, by file
 }
 
 var _ webjob.Blobs = (*Store)(nil)
@@ -29,8 +33,8 @@ var _ webjob.Blobs = (*Store)(nil)
 // Open uses dir, which must exist, and makes the folders below it durable, so that
 // no Put depends on a folder that another one made and has not synced yet.
 func Open(dir string) (*Store, error) {
-	s := &Store{dir: dir}
-	folders := []string{s.temporary()}
+	s := &Store{dir: dir, uploading: map[string]bool{}}
+	folders := []string{s.temporary(), s.uploads()}
 	for first := range 256 {
 		folders = append(folders, filepath.Join(dir, fmt.Sprintf("%02x", first)))
 	}

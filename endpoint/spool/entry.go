@@ -14,6 +14,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/wire"
 )
 
 // Entry is one run in the spool, locked by this process.
@@ -228,8 +229,15 @@ type Result struct {
 	Record *webjob.Record
 	Exact  []byte // the record's bytes
 	Body   io.Reader
-	Length int64 // of Body: the record and its parts one after another
+	Length int64 // of Body: the record and its parts one after another, without Large
+	Large  []Large
 	files  []*os.File
+}
+
+// Large is a part that is sent before the result.
+type Large struct {
+	webjob.Stream
+	Content io.ReaderAt
 }
 
 // Open reads the sealed run. The caller closes the result.
@@ -265,13 +273,19 @@ func (e *Entry) Open() (*Result, error) {
 func (r *Result) Rewind() {
 	readers := []io.Reader{bytes.NewReader(r.Exact)}
 	r.Length = int64(len(r.Exact))
+	r.Large = nil
 	i := 0
 	for _, part := range r.Record.Parts {
-		if part.Size > 0 {
+		if part.Size == 0 {
+			continue
+		}
+		if wire.Resumable(part) {
+			r.Large = append(r.Large, Large{part, r.files[i]})
+		} else {
 			readers = append(readers, io.NewSectionReader(r.files[i], 0, part.Size))
 			r.Length += part.Size
-			i++
 		}
+		i++
 	}
 	r.Body = io.MultiReader(readers...)
 }

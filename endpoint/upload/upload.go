@@ -63,6 +63,11 @@ func pause(ctx context.Context, attempt int) bool {
 }
 
 func put(ctx context.Context, c *wire.Client, result *spool.Result) error {
+	for _, part := range result.Large {
+		if err := sendLarge(ctx, c, part); err != nil {
+			return err
+		}
+	}
 	header := http.Header{}
 	header.Set("Content-Type", wire.ContentTypeResult)
 	header.Set(wire.HeaderRecordLength, strconv.Itoa(len(result.Exact)))
@@ -83,4 +88,34 @@ func put(ctx context.Context, c *wire.Client, result *spool.Result) error {
 		return webjob.Errorf(webjob.Refused, "%s acknowledged something else than run %s; the result is kept", c.Base(), result.Record.Run)
 	}
 	return nil
+}
+
+// sendLarge uploads a part from where the server has it.
+func sendLarge(ctx context.Context, c *wire.Client, part spool.Large) error {
+	var have wire.UploadResponse
+	if err := c.Call(ctx, http.MethodGet, wire.UploadPath(part.Digest), nil, nil, &have); err != nil {
+		return err
+	}
+	if have.Offset < 0 || have.Offset > part.Size {
+		return webjob.Errorf(webjob.Refused, "%s has %d bytes of part %s, which has %d", c.Base(), have.Offset, part.Name, part.Size)
+	}
+	header := http.Header{
+		"Content-Type": {"application/octet-stream"}, "Expect": {"100-continue"},
+		wire.HeaderUploadOffset: {strconv.FormatInt(have.Offset, 10)}, wire.HeaderUploadLength: {strconv.FormatInt(part.Size, 10)},
+	}
+	left := part.Size - have.Offset
+	body := io.Reader(http.NoBody) // all is there: the server checks it
+	if left > 0 {
+		body = io.NewSectionReader(part.Content, have.Offset, left)
+	} else {
+		header.Del("Expect")
+	}
+	response, err := c.Send(ctx, http.MethodPatch, wire.UploadPath(part.Digest), header, body, left)
+	if webjob.KindOf(err) == webjob.Conflict { // it goes on elsewhere than it said a moment ago
+		return webjob.Errorf(webjob.Unavailable, "part %s: %w", part.Name, err)
+	}
+	if err != nil {
+		return err
+	}
+	return response.Body.Close()
 }
