@@ -8,7 +8,7 @@ import (
 // Bounds of what a job collects.
 const (
 	DefaultCollectFiles = 100_000
-	MaxCollectFiles     = 10_000_000
+	MaxCollectFiles     = 1_000_000
 )
 
 // Collect names the files that are gathered after a run. Patterns are globs with forward

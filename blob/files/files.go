@@ -52,7 +52,7 @@ func (s *Store) Recover(context.Context) error {
 	for _, entry := range entries {
 		err = errors.Join(err, os.Remove(filepath.Join(s.temporary(), entry.Name())))
 	}
-	return backendError("recover", err)
+	return errors.Join(backendError("recover", err), s.recoverUploads())
 }
 
 func (s *Store) temporary() string { return filepath.Join(s.dir, "tmp") }

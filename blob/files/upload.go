@@ -141,6 +141,20 @@ func (s *Store) makeRoom(u webjob.Upload, have int64) error {
 	return nil
 }
 
+// recoverUploads removes the uploads that were given up.
+func (s *Store) recoverUploads() error {
+	return backendError("recover uploads", filepath.WalkDir(s.uploads(), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		info, err := entry.Info()
+		if err == nil && time.Since(info.ModTime()) > uploadLife {
+			err = os.Remove(path) //nolint:gosec // a folder of the server alone
+		}
+		return err
+	}))
+}
+
 // Adopt implements [webjob.Blobs].
 func (s *Store) Adopt(_ context.Context, owner string, d webjob.Digest, size int64) error {
 	done, target := s.uploadPath(owner, d)+doneSuffix, s.path(d)

@@ -15,6 +15,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -46,7 +47,7 @@ func Gather(ctx context.Context, rules Rules, list io.Writer, contents *os.File)
 	buffered := bufio.NewWriterSize(io.MultiWriter(list, digester), 64<<10)
 	c := &collector{
 		Rules: rules, ctx: ctx, list: json.NewEncoder(buffered), names: newNames(),
-		contents: newContents(ctx, contents, rules.Bytes), seen: map[string]bool{}, taken: map[identity]*webjob.CollectedFile{},
+		contents: newContents(ctx, contents, rules.Bytes), seen: map[string]bool{}, taken: map[identity]taken{},
 	}
 	c.list.SetEscapeHTML(false)
 	if rules.Private != "" {
@@ -84,12 +85,21 @@ type collector struct {
 	private  fs.FileInfo
 	seen     map[string]bool // lines of the list
 	matched  bool            // the pattern at hand
-	taken    map[identity]*webjob.CollectedFile
+	taken    map[identity]taken
 	count    webjob.Collected
 }
 
-// identity is a file under all its names.
+// identity is a file under all its names, of which there are several.
 type identity struct{ device, inode uint64 }
+
+// taken is a content that was taken, and of what state of its file.
+type taken struct {
+	place
+	size     int64
+	modified time.Time
+	digest   webjob.Digest
+	altered  bool
+}
 
 // errEnough ends a walk: the number of files or the time is used up.
 var errEnough = errors.New("enough")
@@ -231,8 +241,9 @@ func (c *collector) take(full string, f *webjob.CollectedFile) {
 	var id identity
 	if f.Unix != nil && f.Unix.Links > 1 {
 		id = identity{f.Unix.Device, f.Unix.Inode}
-		if other, found := c.taken[id]; found && other.Size == f.Size && other.Modified.Equal(f.Modified) {
-			f.Digest, f.Offset, f.Stored, f.Sparse, f.Extents, f.Altered = other.Digest, other.Offset, other.Stored, other.Sparse, other.Extents, other.Altered
+		if other, found := c.taken[id]; found && other.size == f.Size && other.modified.Equal(f.Modified) {
+			f.Digest, f.Altered = other.digest, other.altered
+			other.fill(f)
 			return
 		}
 	}
@@ -246,7 +257,7 @@ func (c *collector) take(full string, f *webjob.CollectedFile) {
 		f.Error = problem(err)
 	}
 	if f.HasContent() && id != (identity{}) {
-		c.taken[id] = f
+		c.taken[id] = taken{placeOf(f), f.Size, f.Modified, f.Digest, f.Altered}
 	}
 }
 

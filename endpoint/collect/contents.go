@@ -19,16 +19,29 @@ type contents struct {
 	limit  int64
 	whole  *webjob.Digester
 	buffer []byte
-	known  map[webjob.Digest]*webjob.CollectedFile // distinct contents
-	failed error                                   // why nothing more can be written
+	known  map[webjob.Digest]place // distinct contents
+	failed error                   // why nothing more can be written
 	// unsynced is how much was written since the kernel was last told to begin with it.
 	unsynced int
+}
+
+// place is where a content lies.
+type place struct {
+	offset, stored int64
+	sparse         bool
+	extents        [][2]int64
+}
+
+func placeOf(f *webjob.CollectedFile) place { return place{f.Offset, f.Stored, f.Sparse, f.Extents} }
+
+func (p place) fill(f *webjob.CollectedFile) {
+	f.Offset, f.Stored, f.Sparse, f.Extents = p.offset, p.stored, p.sparse, p.extents
 }
 
 func newContents(ctx context.Context, file *os.File, limit int64) *contents {
 	return &contents{
 		ctx: ctx, file: file, limit: limit, whole: webjob.NewDigester(), buffer: make([]byte, 256<<10),
-		known: map[webjob.Digest]*webjob.CollectedFile{},
+		known: map[webjob.Digest]place{},
 	}
 }
 
@@ -114,10 +127,10 @@ func (c *contents) add(path string, f *webjob.CollectedFile, least, most int64) 
 		f.Sparse, f.Extents = true, extents
 	}
 	if other, found := c.known[f.Digest]; found {
-		f.Offset, f.Stored, f.Sparse, f.Extents = other.Offset, other.Stored, other.Sparse, other.Extents
+		other.fill(f)
 		return "", back()
 	}
-	c.known[f.Digest] = f
+	c.known[f.Digest] = placeOf(f)
 	return "", nil
 }
 

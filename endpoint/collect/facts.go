@@ -1,13 +1,14 @@
 package collect
 
 import (
+	"fmt"
 	"io/fs"
-	"strconv"
 	"time"
 
 	"github.com/djherbis/times"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/endpoint/hostfs"
 )
 
 // setTimes fills in the times that the platform keeps, as they are now.
@@ -34,16 +35,4 @@ func changeTime(info fs.FileInfo) time.Time {
 }
 
 // octal returns the permissions as chmod(1) takes them.
-func octal(mode fs.FileMode) string {
-	bits := uint64(mode.Perm())
-	for _, special := range []struct {
-		mode fs.FileMode
-		bit  uint64
-	}{{fs.ModeSetuid, 0o4000}, {fs.ModeSetgid, 0o2000}, {fs.ModeSticky, 0o1000}} {
-		if mode&special.mode != 0 {
-			bits |= special.bit
-		}
-	}
-	text := strconv.FormatUint(bits, 8)
-	return "0000"[min(len(text), 4):] + text
-}
+func octal(mode fs.FileMode) string { return fmt.Sprintf("%04o", hostfs.Permissions(mode)) }

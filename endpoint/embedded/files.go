@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"webjob.dev/webjob/endpoint/hostfs"
 	"webjob.dev/webjob/endpoint/sums"
 )
 
@@ -64,17 +65,6 @@ func (c *call) walk(root string, visit func(name string, entry fs.DirEntry, dept
 		}
 		return visit(name, entry, depth)
 	})
-}
-
-// unixMode returns permissions with set-user-id, set-group-id and sticky bits.
-func unixMode(m fs.FileMode) uint64 {
-	bits := uint64(m.Perm())
-	for flag, bit := range map[fs.FileMode]uint64{fs.ModeSetuid: 0o4000, fs.ModeSetgid: 0o2000, fs.ModeSticky: 0o1000} {
-		if m&flag != 0 {
-			bits |= bit
-		}
-	}
-	return bits
 }
 
 // ls lists files and folders.
@@ -263,7 +253,7 @@ func statText(format, name string, info fs.FileInfo) string {
 	const full = "2006-01-02 15:04:05.000000000 -0700"
 	s := statOf(info)
 	return strings.NewReplacer(
-		"%%", "%", "%n", name, "%s", strconv.FormatInt(info.Size(), 10), "%a", strconv.FormatUint(unixMode(info.Mode()), 8), "%A", modeText(info.Mode()),
+		"%%", "%", "%n", name, "%s", strconv.FormatInt(info.Size(), 10), "%a", strconv.FormatUint(hostfs.Permissions(info.Mode()), 8), "%A", modeText(info.Mode()),
 		"%u", fmt.Sprint(s.uid), "%g", fmt.Sprint(s.gid), "%U", s.user, "%G", s.group, "%h", fmt.Sprint(s.links), "%i", fmt.Sprint(s.inode),
 		"%x", s.accessed.UTC().Format(full), "%y", info.ModTime().UTC().Format(full), "%z", s.change.UTC().Format(full),
 		"%X", fmt.Sprint(s.accessed.Unix()), "%Y", fmt.Sprint(info.ModTime().Unix()), "%Z", fmt.Sprint(s.change.Unix()),

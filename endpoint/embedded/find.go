@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"webjob.dev/webjob/endpoint/hostfs"
 )
 
 // find prints what is below folders and passes all tests.
@@ -196,7 +198,7 @@ func findTest(c *call, word, v string) (func(string, fs.FileInfo) bool, error) {
 			return nil, fmt.Errorf("-perm %.40q is not octal", v)
 		}
 		return func(_ string, info fs.FileInfo) bool {
-			have := unixMode(info.Mode())
+			have := hostfs.Permissions(info.Mode())
 			switch v[0] {
 			case '-':
 				return have&bits == bits
