@@ -47,7 +47,7 @@ func Gather(ctx context.Context, rules Rules, list io.Writer, contents *os.File)
 	buffered := bufio.NewWriterSize(io.MultiWriter(list, digester), 64<<10)
 	c := &collector{
 		Rules: rules, ctx: ctx, list: json.NewEncoder(buffered), names: newNames(),
-		contents: newContents(ctx, contents, rules.Bytes), seen: map[string]bool{}, taken: map[identity]taken{},
+		contents: newContents(ctx, contents, rules.Bytes), seen: map[string]struct{}{}, taken: map[identity]taken{},
 	}
 	c.list.SetEscapeHTML(false)
 	if rules.Private != "" {
@@ -83,8 +83,8 @@ type collector struct {
 	contents *contents
 	names    names
 	private  fs.FileInfo
-	seen     map[string]bool // lines of the list
-	matched  bool            // the pattern at hand
+	seen     map[string]struct{} // lines of the list
+	matched  bool                // the pattern at hand
 	taken    map[identity]taken
 	count    webjob.Collected
 }
@@ -161,7 +161,7 @@ func (c *collector) visit(full string) error {
 		return errEnough
 	}
 	c.matched = true
-	if c.seen[full] || c.excluded(full) {
+	if _, twice := c.seen[full]; twice || c.excluded(full) {
 		return nil
 	}
 	info, err := os.Lstat(full)
@@ -270,14 +270,14 @@ func (c *collector) remark(full string, f webjob.CollectedFile) error {
 
 // add writes a line of the list, once for each key.
 func (c *collector) add(key string, f *webjob.CollectedFile) error {
-	if c.seen[key] {
+	if _, twice := c.seen[key]; twice {
 		return nil
 	}
 	if c.count.Entries >= c.MaxFiles {
 		c.count.Incomplete = "more files match than max_files allows"
 		return errEnough
 	}
-	c.seen[key] = true
+	c.seen[key] = struct{}{}
 	c.count.Entries++
 	if f.HasContent() {
 		c.count.Contents++

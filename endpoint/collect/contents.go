@@ -2,6 +2,8 @@ package collect
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -19,29 +21,46 @@ type contents struct {
 	limit  int64
 	whole  *webjob.Digester
 	buffer []byte
-	known  map[webjob.Digest]place // distinct contents
-	failed error                   // why nothing more can be written
+	known  map[sum]place // distinct contents
+	failed error         // why nothing more can be written
 	// unsynced is how much was written since the kernel was last told to begin with it.
 	unsynced int
 }
 
-// place is where a content lies.
+// place is where a content lies. There may be a million, so it is small.
 type place struct {
 	offset, stored int64
-	sparse         bool
-	extents        [][2]int64
+	holes          *[][2]int64 // extents of a sparse file, else nil
 }
 
-func placeOf(f *webjob.CollectedFile) place { return place{f.Offset, f.Stored, f.Sparse, f.Extents} }
+func placeOf(f *webjob.CollectedFile) place {
+	p := place{offset: f.Offset, stored: f.Stored}
+	if f.Sparse {
+		extents := f.Extents
+		p.holes = &extents
+	}
+	return p
+}
 
 func (p place) fill(f *webjob.CollectedFile) {
-	f.Offset, f.Stored, f.Sparse, f.Extents = p.offset, p.stored, p.sparse, p.extents
+	f.Offset, f.Stored = p.offset, p.stored
+	if p.holes != nil {
+		f.Sparse, f.Extents = true, *p.holes
+	}
+}
+
+// sum is a digest in the fewest bytes.
+type sum [sha256.Size]byte
+
+func sumOf(d webjob.Digest) (s sum) {
+	_, _ = hex.Decode(s[:], []byte(d.Hex())) // it was made here
+	return s
 }
 
 func newContents(ctx context.Context, file *os.File, limit int64) *contents {
 	return &contents{
 		ctx: ctx, file: file, limit: limit, whole: webjob.NewDigester(), buffer: make([]byte, 256<<10),
-		known: map[webjob.Digest]place{},
+		known: map[sum]place{},
 	}
 }
 
@@ -126,11 +145,11 @@ func (c *contents) add(path string, f *webjob.CollectedFile, least, most int64) 
 	if copied != f.Size {
 		f.Sparse, f.Extents = true, extents
 	}
-	if other, found := c.known[f.Digest]; found {
+	if other, found := c.known[sumOf(f.Digest)]; found {
 		other.fill(f)
 		return "", back()
 	}
-	c.known[f.Digest] = placeOf(f)
+	c.known[sumOf(f.Digest)] = placeOf(f)
 	return "", nil
 }
 
