@@ -100,6 +100,10 @@ type Jobs interface {
 
 // Results keeps runs.
 type Results interface {
+	// ExpectResult says that a small result was received in full or nearly so and comes to
+	// AddResult, until done is called: a store may wait a moment, so that results that
+	// come together become durable together.
+	ExpectResult() (done func())
 	// AddResult adds a result whose large parts are already durable blobs, and what
 	// goes with it. When the run is there already with the same client and the same
 	// record it does nothing and returns false; with another one it is Conflict.

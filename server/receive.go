@@ -21,6 +21,9 @@ func (s *Server) Receive(ctx context.Context, client webjob.Client, recordLength
 	if err != nil {
 		return wire.ResultResponse{}, err
 	}
+	if bodyLength-recordLength <= 2*webjob.InlinePartBytes { // a large one takes its time
+		defer s.store.ExpectResult()()
+	}
 	received := now()
 	result := webjob.NewResult(record, exact, received)
 	inBody := result.Bytes

@@ -17,6 +17,12 @@ const addResult = `INSERT INTO results
 	(run, client, job, version, outcome, exit_status, started, duration_ms, received, bytes, record, inline)
 	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO NOTHING`
 
+// ExpectResult implements [webjob.Results].
+func (s *Store) ExpectResult() (done func()) {
+	s.writer.expected.Add(1)
+	return func() { s.writer.expected.Add(-1) }
+}
+
 // AddResult implements [webjob.Results].
 func (s *Store) AddResult(ctx context.Context, r webjob.Result, blobs []webjob.Stream, effects webjob.ResultEffects) (added bool, err error) {
 	inline := r.Inline

@@ -320,3 +320,19 @@ func pruning(t *testing.T, s webjob.Store) {
 
 // resultOf is a succeeded result of the job on web1.
 func resultOf(run string) webjob.Result { return result(run, "web1", "job", webjob.Succeeded, now) }
+
+// expectedResultsDelayLittle checks that a result which is expected and never comes keeps
+// others waiting for a moment only.
+func expectedResultsDelayLittle(t *testing.T, s webjob.Store) {
+	defer s.ExpectResult()()
+	start := time.Now()
+	for i := range 20 {
+		done := s.ExpectResult()
+		_, err := s.AddResult(t.Context(), resultOf(fmt.Sprint("run", i)), nil, webjob.ResultEffects{})
+		must(t, err)
+		done()
+	}
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("twenty results took %s while another one was expected", took)
+	}
+}

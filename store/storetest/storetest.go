@@ -23,6 +23,7 @@ var now = time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
 // Run checks the stores that open returns.
 func Run(t *testing.T, open Open) {
 	for name, check := range map[string]func(*testing.T, webjob.Store){
+		"an expected result delays others little":       expectedResultsDelayLittle,
 		"a token is used as often as it says":           tokenUses,
 		"enrolment is whole or not at all":              enrolmentIsWhole,
 		"clients are listed in pages":                   clientPages,
