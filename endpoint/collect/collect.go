@@ -50,9 +50,7 @@ func Gather(ctx context.Context, rules Rules, list io.Writer, contents *os.File)
 		contents: newContents(ctx, contents, rules.Bytes), seen: map[string]struct{}{}, taken: map[identity]taken{},
 	}
 	c.list.SetEscapeHTML(false)
-	if rules.Private != "" {
-		c.private, _ = os.Stat(rules.Private) // a folder that is not there needs no guard
-	}
+	c.Dir, c.Private = real(rules.Dir), real(rules.Private)
 	for _, pattern := range rules.Files {
 		err := c.gather(pattern)
 		if errors.Is(err, errEnough) {
@@ -82,7 +80,6 @@ type collector struct {
 	list     *json.Encoder
 	contents *contents
 	names    names
-	private  fs.FileInfo
 	seen     map[string]struct{} // lines of the list
 	matched  bool                // the pattern at hand
 	taken    map[identity]taken
@@ -118,16 +115,19 @@ func (c *collector) gather(pattern string) error {
 	base, rest := doublestar.SplitPattern(clean)
 	before := len(c.seen)
 	t := &tree{collector: c, base: filepath.FromSlash(base)}
+	t.real = real(t.base)
 	t.inPseudo = hostfs.IsPseudo(t.base)
 	literal := !strings.ContainsAny(rest, `*?[{`)
 	c.matched = false
 	err := doublestar.GlobWalk(t, rest, func(name string, _ fs.DirEntry) error {
 		full := filepath.Join(t.base, filepath.FromSlash(name))
-		if err := c.visit(full); err != nil || !literal {
+		if err := c.visit(full, filepath.Join(t.real, filepath.FromSlash(name))); err != nil || !literal {
 			return err
 		}
-		if target, err := filepath.EvalSymlinks(full); err == nil && target != full {
-			return c.visit(target)
+		if info, err := os.Lstat(full); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			if target, err := filepath.EvalSymlinks(full); err == nil {
+				return c.visit(target, target)
+			}
 		}
 		return nil
 	}, doublestar.WithNoFollow())
@@ -138,6 +138,14 @@ func (c *collector) gather(pattern string) error {
 		err = c.add(clean, &webjob.CollectedFile{Path: clean, Type: webjob.NoFile, Skipped: noMatch})
 	}
 	return err
+}
+
+// real returns a path without links, the path itself when there is nothing.
+func real(path string) string {
+	if resolved, err := filepath.EvalSymlinks(path); err == nil && path != "" {
+		return resolved
+	}
+	return path
 }
 
 // escape takes the meaning of a glob away from a path.
@@ -155,8 +163,8 @@ func (c *collector) excluded(full string) bool {
 	return false
 }
 
-// visit adds one file that a pattern matches.
-func (c *collector) visit(full string) error {
+// visit adds one file that a pattern matches; real is its path without links.
+func (c *collector) visit(full, real string) error {
 	if c.ctx.Err() != nil {
 		return errEnough
 	}
@@ -169,12 +177,12 @@ func (c *collector) visit(full string) error {
 		return c.remark(full, webjob.CollectedFile{Error: problem(err)})
 	}
 	f := c.describe(full, info)
-	if c.isPrivate(full) {
+	if c.isPrivate(real) {
 		f.Skipped = privateRule
 		return c.add(full, f)
 	}
 	if f.Type == webjob.RegularFile {
-		c.take(full, f)
+		c.take(full, info, f)
 	}
 	return c.add(full, f)
 }
@@ -186,10 +194,14 @@ const (
 	pseudoRule  = "files of the kernel; name them in a pattern of their own"
 )
 
-// isPrivate reports whether the path lies in the private folder, but not in the job's own.
-func (c *collector) isPrivate(full string) bool {
-	inside := func(dir string) bool { return full == dir || strings.HasPrefix(full, dir+string(filepath.Separator)) }
-	return c.Private != "" && inside(c.Private) && !inside(c.Dir)
+// isPrivate reports whether a path without links lies in the private folder, and neither
+// in the job's own nor on the way there.
+func (c *collector) isPrivate(real string) bool {
+	return c.Private != "" && inside(real, c.Private) && !inside(real, c.Dir) && !inside(c.Dir, real)
+}
+
+func inside(path, dir string) bool {
+	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, string(filepath.Separator))+string(filepath.Separator))
 }
 
 // describe tells what is at a path, without opening it.
@@ -237,7 +249,7 @@ func (c *collector) attributes(full string, f *webjob.CollectedFile) {
 }
 
 // take stores the content of a regular file when the rules allow it.
-func (c *collector) take(full string, f *webjob.CollectedFile) {
+func (c *collector) take(full string, info fs.FileInfo, f *webjob.CollectedFile) {
 	var id identity
 	if f.Unix != nil && f.Unix.Links > 1 {
 		id = identity{f.Unix.Device, f.Unix.Inode}
@@ -251,7 +263,7 @@ func (c *collector) take(full string, f *webjob.CollectedFile) {
 		f.Skipped = "only lists are wanted"
 		return
 	}
-	skipped, err := c.contents.add(full, f, c.MinBytes, c.MaxBytes)
+	skipped, err := c.contents.add(full, info, f, c.MinBytes, c.MaxBytes)
 	f.Skipped = skipped
 	if err != nil {
 		f.Error = problem(err)

@@ -173,59 +173,6 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// A disk that is full ends the contents, not the list, and what was kept is whole.
-func TestFullDisk(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("/dev/full is Linux's")
-	}
-	full, err := os.OpenFile("/dev/full", os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = full.Close() }()
-	dir := t.TempDir()
-	write(t, dir+"/a", "a")
-	write(t, dir+"/b", "b")
-	var list bytes.Buffer
-	gathered, err := collect.Gather(t.Context(), collect.Rules{Bytes: 100, Collect: webjob.Collect{Files: []string{dir + "/*"}, MaxFiles: 10, MaxBytes: 100}}, &list, full)
-	if err != nil || gathered.Entries != 2 || gathered.Collected.Contents != 0 || gathered.Contents.Size != 0 || !strings.Contains(gathered.Contents.Error, "no space left") {
-		t.Errorf("%+v %v\n%s", gathered, err, list.String())
-	}
-}
-
-// Files that the kernel makes up are read when they are named, never when they are met;
-// those that never end, or wait, do neither.
-func TestFilesOfTheKernel(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("Linux's /proc")
-	}
-	named := []string{"/proc/version", "/proc/self/mem", "/proc/kmsg", "/sys/kernel/uevent_seqnum", "/dev/zero", "/dev/null", "/proc/self/fd/*"}
-	start := time.Now()
-	_, files, contents := gather(t.Context(), t, collect.Rules{Collect: webjob.Collect{Files: append(named, "/*/version"), MaxBytes: 1 << 20}})
-	text, err := os.ReadFile(contents)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if v := files["/proc/version"]; !v.HasContent() || !strings.HasPrefix(string(text[v.Offset:v.Offset+v.Stored]), "Linux version") {
-		t.Errorf("/proc/version: %+v", v)
-	}
-	for name, reason := range map[string]string{"/proc/self/mem": "input/output error", "/proc/kmsg": ""} {
-		f, found := files[name]
-		if !found || f.HasContent() || !strings.Contains(f.Error+f.Skipped, reason) {
-			t.Errorf("%s: %+v", name, f)
-		}
-	}
-	if f := files["/dev/zero"]; f.Type != webjob.Device || f.HasContent() {
-		t.Errorf("/dev/zero: %+v", f)
-	}
-	if f := files["/proc"]; !strings.Contains(f.Skipped, "files of the kernel") {
-		t.Errorf("a glob entered /proc: %+v", f)
-	}
-	if took := time.Since(start); took > 20*time.Second {
-		t.Errorf("it waited %s", took)
-	}
-}
-
 // A link is not followed, neither by a glob nor where a file was.
 func TestLinksAreNotFollowed(t *testing.T) {
 	dir := t.TempDir()
@@ -255,5 +202,44 @@ func TestDuplicatesAreStoredOnce(t *testing.T) {
 	gathered, _, _ := gather(t.Context(), t, collect.Rules{Collect: webjob.Collect{Files: []string{dir + "/*"}}})
 	if gathered.Collected.Contents != 1000 || gathered.Contents.Size != 4000+4004 {
 		t.Errorf("%+v", gathered)
+	}
+}
+
+// max_files bounds the list, not the folder that it is chosen from.
+func TestFewOfMany(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 200 {
+		write(t, fmt.Sprintf("%s/%d.txt", dir, i), "x")
+		if i%50 == 0 {
+			write(t, fmt.Sprintf("%s/%d.log", dir, i), "x")
+		}
+	}
+	gathered, files, _ := gather(t.Context(), t, collect.Rules{Collect: webjob.Collect{Files: []string{dir + "/*.log"}, MaxFiles: 5}})
+	if len(files) != 4 || gathered.Incomplete != "" {
+		t.Errorf("%d files of 4, %+v", len(files), gathered.Collected)
+	}
+}
+
+// webjob's own folder is left out, whatever link leads there, and the job's own in it is not.
+func TestPrivateFolder(t *testing.T) {
+	root := t.TempDir()
+	state := filepath.Join(root, "state")
+	job := filepath.Join(state, "work", "run", "home")
+	write(t, state+"/get/identity.pem", "key")
+	write(t, state+"/work/other/home/secret", "key of another")
+	write(t, job+"/out/made", "made")
+	if err := os.Symlink("state", filepath.Join(root, "alias")); err != nil {
+		t.Fatal(err)
+	}
+	for _, private := range []string{state, root + "/alias"} {
+		for _, pattern := range []string{root + "/**", state + "/**", state + "/get/*", state + "/get/identity.pem", root + "/alias/get/*", root + "/alias/get/identity.pem"} {
+			_, files, contents := gather(t.Context(), t, collect.Rules{
+				Dir: strings.Replace(job, state, private, 1), Private: private, Collect: webjob.Collect{Files: []string{pattern, "out/*"}},
+			})
+			text, err := os.ReadFile(contents)
+			if err != nil || string(text) != "made" {
+				t.Errorf("%s with %s: the contents are %q (%v)\n%v", pattern, private, text, err, files)
+			}
+		}
 	}
 }

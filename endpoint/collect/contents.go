@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"webjob.dev/webjob"
@@ -72,9 +73,9 @@ func (c *contents) stream() webjob.Stream {
 	return s
 }
 
-// add copies the content of the file at path and fills in where it is. It returns the
-// rule that left it out, if any. After an error nothing of it was kept.
-func (c *contents) add(path string, f *webjob.CollectedFile, least, most int64) (skipped string, err error) {
+// add copies the content of the file at path, which info tells of, and fills in where it
+// is. It returns the rule that left it out, if any. After an error nothing of it was kept.
+func (c *contents) add(path string, info fs.FileInfo, f *webjob.CollectedFile, least, most int64) (skipped string, err error) {
 	if c.failed != nil {
 		return "the contents cannot be kept: " + problem(c.failed), nil
 	}
@@ -87,8 +88,8 @@ func (c *contents) add(path string, f *webjob.CollectedFile, least, most int64) 
 	if err != nil {
 		return "", err
 	}
-	if !before.Mode().IsRegular() {
-		return "", errors.New("it was replaced by something that is no regular file")
+	if !os.SameFile(before, info) || !before.Mode().IsRegular() { // by a link to elsewhere, perhaps
+		return "", errors.New("another file took its place while it was looked at")
 	}
 	f.Size = before.Size()
 	var extents [][2]int64

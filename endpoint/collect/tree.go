@@ -18,7 +18,8 @@ import (
 type tree struct {
 	*collector
 	base     string
-	inPseudo bool // the author named a folder of the kernel's own
+	real     string // the base without links
+	inPseudo bool   // the author named a folder of the kernel's own
 }
 
 var _ interface {
@@ -50,6 +51,9 @@ func (t *tree) ReadDir(name string) ([]fs.DirEntry, error) {
 	if !t.inPseudo && hostfs.IsPseudo(full) {
 		return nil, t.remark(full, webjob.CollectedFile{Skipped: pseudoRule})
 	}
+	if t.isPrivate(filepath.Join(t.real, filepath.FromSlash(name))) {
+		return nil, t.remark(full, webjob.CollectedFile{Skipped: privateRule})
+	}
 	dir, err := hostfs.Open(full)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -58,13 +62,8 @@ func (t *tree) ReadDir(name string) ([]fs.DirEntry, error) {
 		return nil, t.remark(full, webjob.CollectedFile{Error: problem(err)})
 	}
 	defer func() { _ = dir.Close() }() // only read
-	if t.private != nil && !strings.HasPrefix(t.Dir, t.base) {
-		if info, err := dir.Stat(); err == nil && os.SameFile(info, t.private) {
-			return nil, t.remark(full, webjob.CollectedFile{Skipped: privateRule})
-		}
-	}
-	// One more than may be listed shows that there are more.
-	entries, err := dir.ReadDir(int(min(t.MaxFiles, maxFolder)) + 1)
+	// One more than are looked at shows that there are more.
+	entries, err := dir.ReadDir(maxFolder + 1)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return entries, t.remark(full, webjob.CollectedFile{Error: problem(err)})
 	}
