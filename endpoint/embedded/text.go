@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -211,93 +210,6 @@ func wc(c *call) error {
 	return err
 }
 
-// sortLines sorts all lines together, in memory.
-func sortLines(c *call) error {
-	var numeric, reverse, unique, ignore bool
-	var key int
-	var separator string
-	err := c.parse(func(f *pflag.FlagSet) {
-		f.BoolVarP(&numeric, "numeric-sort", "n", false, "")
-		f.BoolVarP(&reverse, "reverse", "r", false, "")
-		f.BoolVarP(&unique, "unique", "u", false, "")
-		f.BoolVarP(&ignore, "ignore-case", "f", false, "")
-		f.IntVarP(&key, "key", "k", 0, "")
-		f.StringVarP(&separator, "field-separator", "t", "", "")
-	}, 0, -1)
-	if err != nil {
-		return err
-	}
-	var all []string
-	if err := c.lines(c.args, func(_, line string) error { all = append(all, line); return nil }); err != nil {
-		return err
-	}
-	of := func(line string) string {
-		if key > 0 {
-			line = field(line, separator, key)
-		}
-		if ignore {
-			line = strings.ToUpper(line)
-		}
-		return line
-	}
-	compare := func(a, b string) int {
-		x, y := of(a), of(b)
-		order := strings.Compare(x, y)
-		if numeric {
-			m, n := leadingNumber(x), leadingNumber(y)
-			switch {
-			case m < n:
-				order = -1
-			case m > n:
-				order = 1
-			default:
-				order = 0
-			}
-		}
-		if order == 0 && !unique {
-			order = strings.Compare(a, b)
-		}
-		if reverse {
-			return -order
-		}
-		return order
-	}
-	slices.SortStableFunc(all, compare)
-	if unique {
-		all = slices.CompactFunc(all, func(a, b string) bool { return compare(a, b) == 0 })
-	}
-	return c.buffered(func(w *bufio.Writer) error {
-		for _, line := range all {
-			if _, err := fmt.Fprintln(w, line); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// field returns the nth field, counted from one; "" when there are fewer.
-func field(line, separator string, n int) string {
-	fields := strings.Fields(line)
-	if separator != "" {
-		fields = strings.Split(line, separator)
-	}
-	if n < 1 || n > len(fields) {
-		return ""
-	}
-	return fields[n-1]
-}
-
-var number = regexp.MustCompile(`^\s*[-+]?[0-9]*\.?[0-9]*`)
-
-func leadingNumber(s string) float64 {
-	n, err := strconv.ParseFloat(strings.TrimSpace(number.FindString(s)), 64)
-	if err != nil {
-		return 0
-	}
-	return n
-}
-
 // uniq leaves one of lines that follow each other and are the same.
 func uniq(c *call) error {
 	var counts, repeated, single bool
@@ -403,97 +315,6 @@ func parseRanges(text string) (func(int) bool, error) {
 	return func(n int) bool {
 		return slices.ContainsFunc(spans, func(s span) bool { return n >= s.from && n <= s.to })
 	}, nil
-}
-
-// tr maps, deletes or squeezes characters.
-func tr(c *call) error {
-	var remove, squeeze, complement bool
-	err := c.parse(func(f *pflag.FlagSet) {
-		f.BoolVarP(&remove, "delete", "d", false, "")
-		f.BoolVarP(&squeeze, "squeeze-repeats", "s", false, "")
-		f.BoolVarP(&complement, "complement", "c", false, "")
-	}, 1, 2)
-	if err != nil {
-		return err
-	}
-	from := characterSet(c.args[0])
-	var to []rune
-	if len(c.args) == 2 {
-		to = characterSet(c.args[1])
-	}
-	if !remove && !squeeze && len(to) == 0 {
-		return usage{errors.New("give two sets, or -d or -s")}
-	}
-	last := rune(-1)
-	change := func(r rune) (rune, bool) {
-		i := slices.Index(from, r)
-		in := i >= 0 != complement
-		switch {
-		case in && remove:
-			return 0, false
-		case in && len(to) > 0 && complement:
-			r = to[len(to)-1]
-		case in && len(to) > 0:
-			r = to[min(i, len(to)-1)]
-		}
-		if squeeze && in && r == last {
-			return 0, false
-		}
-		last = r
-		return r, true
-	}
-	return c.buffered(func(w *bufio.Writer) error {
-		reader := bufio.NewReader(c.in)
-		for {
-			r, size, err := reader.ReadRune()
-			if err != nil {
-				return endIsFine(err)
-			}
-			if r == '\uFFFD' && size == 1 { // not UTF-8: as it is
-				if err := reader.UnreadRune(); err != nil {
-					return err
-				}
-				b, err := reader.ReadByte()
-				if err == nil {
-					err = w.WriteByte(b)
-				}
-				if err != nil {
-					return err
-				}
-				continue
-			}
-			if r, keep := change(r); keep {
-				if _, err := w.WriteRune(r); err != nil {
-					return err
-				}
-			}
-		}
-	})
-}
-
-var classes = map[string]string{
-	"[:lower:]": "a-z", "[:upper:]": "A-Z", "[:digit:]": "0-9", "[:alpha:]": "A-Za-z", "[:alnum:]": "A-Za-z0-9", "[:space:]": " \t\n\v\f\r", "[:blank:]": " \t",
-}
-
-// characterSet expands classes, escapes and ranges.
-func characterSet(text string) []rune {
-	for class, expanded := range classes {
-		text = strings.ReplaceAll(text, class, expanded)
-	}
-	text = strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\r`, "\r", `\0`, "\x00", `\\`, `\`).Replace(text)
-	all := []rune(text)
-	var set []rune
-	for i := 0; i < len(all); i++ {
-		if i+2 < len(all) && all[i+1] == '-' && all[i] <= all[i+2] {
-			for r := all[i]; r <= all[i+2]; r++ {
-				set = append(set, r)
-			}
-			i += 2
-			continue
-		}
-		set = append(set, all[i])
-	}
-	return set
 }
 
 // tee copies the input to files, too.
