@@ -21,9 +21,6 @@ func (s *Server) Receive(ctx context.Context, client webjob.Client, recordLength
 	if err != nil {
 		return wire.ResultResponse{}, err
 	}
-	if bodyLength-recordLength <= 2*webjob.InlinePartBytes { // a large one takes its time
-		defer s.store.ExpectResult()()
-	}
 	received := now()
 	result := webjob.NewResult(record, exact, received)
 	inBody := result.Bytes
@@ -50,6 +47,9 @@ func (s *Server) Receive(ctx context.Context, client webjob.Client, recordLength
 	effects, err := s.effectsOf(ctx, client, record, received)
 	if err != nil {
 		return wire.ResultResponse{}, err
+	}
+	if bodyLength-recordLength <= 2*webjob.InlinePartBytes { // a large one takes its time
+		defer s.store.ExpectResult()()
 	}
 	s.blobUse.RLock()
 	defer s.blobUse.RUnlock()

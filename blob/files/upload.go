@@ -111,7 +111,12 @@ func (s *Store) claim(path string) (release func(), err error) {
 // rest of the upload fits.
 func (s *Store) makeRoom(u webjob.Upload, have int64) error {
 	dir := filepath.Dir(s.uploadPath(u.Owner, u.Digest))
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	switch err := os.Mkdir(dir, 0o700); {
+	case err == nil: // what is acknowledged in it must be found after a crash
+		if err := syncDirectory(s.uploads()); err != nil {
+			return err
+		}
+	case !errors.Is(err, fs.ErrExist):
 		return backendError("make upload folder", err)
 	}
 	entries, err := os.ReadDir(dir)
