@@ -22,6 +22,7 @@ const (
 	payloadRounds = 11
 	hashedBytes   = 1 << 30
 	bundleFiles   = 1000
+	manyFiles     = 512 // that are hashedBytes together
 	textBytes     = 256 << 20
 )
 
@@ -74,6 +75,17 @@ func measurePayloads(ctx context.Context, dir string) ([]figure, error) {
 	if err := os.WriteFile(text, bytes.Repeat(line, textBytes/len(line)), 0o600); err != nil {
 		return nil, err
 	}
+	many := filepath.Join(dir, "many")
+	if err := os.Mkdir(many, 0o700); err != nil {
+		return nil, err
+	}
+	for i := range manyFiles { // all different
+		content := append(fmt.Appendf(nil, "%08d", i), block[:hashedBytes/manyFiles-8]...)
+		if err := os.WriteFile(filepath.Join(many, fmt.Sprint(i)), content, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	var manyCollected, manyRatio []float64
 	var search, grep, collected, collectRatio []float64
 	var hash, sha, hashRatio, ours, theirs, bundleRatio, shell, sh []float64
 	for round := range payloadRounds {
@@ -90,16 +102,19 @@ func measurePayloads(ctx context.Context, dir string) ([]figure, error) {
 		theirBundle, err4 := unpackAndRun(ctx, out+"-theirs", func(to string) error {
 			return exec.CommandContext(ctx, "tar", "--zstd", "-xf", archive, "-C", to).Run()
 		})
-		ourCollect, err7 := collectOne(ctx, large, filepath.Join(dir, "contents"))
+		theirMany, err10 := timed(exec.CommandContext(ctx, "sh", "-c", `sha256sum "$1"/* >/dev/null`, "sh", many))
+		ourMany, err11 := collectAll(ctx, many+"/*", filepath.Join(dir, "contents"))
+		ourCollect, err7 := collectAll(ctx, large, filepath.Join(dir, "contents"))
 		ourSearch, err8 := timed(exec.CommandContext(ctx, "bin/webjob", "sh", "-c", `find-numbers "$1"; test $? = 1`, "sh", text))
 		theirSearch, err9 := timed(exec.CommandContext(ctx, "sh", "-c", `LC_ALL=C grep -cE '(^|[^0-9])[0-9]{16}([^0-9]|$)' "$1"; test $? = 1`, "sh", text))
 		ourShell, err5 := timed(exec.CommandContext(ctx, "bin/webjob", "sh", "-c", ":"))
 		theirShell, err6 := timed(exec.CommandContext(ctx, "sh", "-c", ":"))
-		if err := errors.Join(err1, err2, err3, err4, err5, err6, err7, err8, err9); err != nil {
+		if err := errors.Join(err1, err2, err3, err4, err5, err6, err7, err8, err9, err10, err11); err != nil {
 			return nil, err
 		}
 		const mb = hashedBytes / 1e6 * 1000
 		hash, sha, hashRatio = append(hash, mb/ourHash), append(sha, mb/theirHash), append(hashRatio, theirHash/ourHash)
+		manyCollected, manyRatio = append(manyCollected, mb/ourMany), append(manyRatio, theirMany/ourMany)
 		search, grep = append(search, textBytes/1e3/ourSearch), append(grep, textBytes/1e3/theirSearch)
 		collected, collectRatio = append(collected, mb/ourCollect), append(collectRatio, theirHash/ourCollect)
 		ours, theirs, bundleRatio = append(ours, ourBundle), append(theirs, theirBundle), append(bundleRatio, ourBundle/theirBundle)
@@ -108,15 +123,16 @@ func measurePayloads(ctx context.Context, dir string) ([]figure, error) {
 	return []figure{
 		newFigure("hash-webjob", "MB/s", "", hash), newFigure("hash-sha256sum", "MB/s", "", sha), newFigure("hash-ratio", "x", "at least 0.8", hashRatio),
 		newFigure("collect-webjob", "MB/s", "", collected), newFigure("collect-ratio", "x", "at least 0.8", collectRatio),
+		newFigure("collect-many", "MB/s", "", manyCollected), newFigure("collect-many-ratio", "x", "at least 0.8", manyRatio),
 		newFigure("numbers-webjob", "MB/s", "at least 200", search), newFigure("numbers-grep", "MB/s", "", grep),
 		newFigure("bundle-webjob", "ms", "", ours), newFigure("bundle-tar", "ms", "", theirs), newFigure("bundle-ratio", "x", "at most 1.5", bundleRatio),
 		newFigure("shell-webjob", "ms", "under 10", shell), newFigure("shell-sh", "ms", "", sh),
 	}, nil
 }
 
-// collectOne returns the milliseconds that it takes to collect one file: to read it, to
-// digest it and what is kept, and to keep it, synced.
-func collectOne(ctx context.Context, file, to string) (float64, error) {
+// collectAll returns the milliseconds that it takes to collect files of hashedBytes
+// together: to read them, to digest them and what is kept, and to keep it, synced.
+func collectAll(ctx context.Context, file, to string) (float64, error) {
 	absolute, err := filepath.Abs(file)
 	if err != nil {
 		return 0, err
@@ -127,7 +143,7 @@ func collectOne(ctx context.Context, file, to string) (float64, error) {
 	}
 	start := time.Now()
 	gathered, err := collect.Gather(ctx, collect.Rules{
-		Bytes: 2 * hashedBytes, Collect: webjob.Collect{Files: []string{absolute}, MaxFiles: 1, MaxBytes: hashedBytes},
+		Bytes: 2 * hashedBytes, Collect: webjob.Collect{Files: []string{absolute}, MaxFiles: manyFiles, MaxBytes: hashedBytes},
 	}, io.Discard, contents)
 	err = errors.Join(err, contents.Sync(), contents.Close())
 	took := float64(time.Since(start).Microseconds()) / 1000
