@@ -10,7 +10,7 @@ GOLANGCI_LINT := $(TOOLS)/golangci-lint-v2.15.0
 build: ## the three programs, in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/...
 
-demo: build ## a server, three clients and four jobs, on this machine
+demo: build ## a server, three clients, jobs and every recipe, on this machine
 	@bash scripts/setup.sh pgrep
 	@bash demo/demo.sh
 

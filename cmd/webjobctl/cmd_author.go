@@ -57,6 +57,10 @@ an error; with --strict also when it finds a warning.`,
 					failed++
 				}
 			}
+			if len(findings) == 0 && cli.FormatOf(c) == cli.Table {
+				c.PrintErrln("nothing to mend in " + args[0])
+				return nil
+			}
 			err = cli.List(c, findings, []cli.Column[operator.Finding]{
 				{Title: "LEVEL", Cell: func(f operator.Finding) string { return f.Level }},
 				{Title: "PLACE", Cell: func(f operator.Finding) string {
@@ -67,9 +71,6 @@ an error; with --strict also when it finds a warning.`,
 				}},
 				{Title: "WHAT", Cell: func(f operator.Finding) string { return f.Text }},
 			})
-			if len(findings) == 0 && cli.FormatOf(c) == cli.Table {
-				c.PrintErrln("nothing to mend in " + args[0])
-			}
 			if err == nil && failed > 0 {
 				err = fmt.Errorf("job lint: %d to mend in %s", failed, args[0])
 			}

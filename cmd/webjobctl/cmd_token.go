@@ -44,7 +44,7 @@ like a password.`,
 				return fmt.Errorf("token new: %w", err)
 			}
 			if cli.FormatOf(c) == cli.Table { // the token alone, so that it can be piped
-				c.PrintErrf("%s token %s, good for %s use(s) until %s UTC\n", kept.Role, kept.ID, strconv.FormatInt(kept.Uses, 10), cli.Time(kept.Expires))
+				c.PrintErrf("%s token %s, good %s until %s UTC\n", kept.Role, kept.ID, times(kept.Uses), cli.Time(kept.Expires))
 				_, err = fmt.Fprintln(c.OutOrStdout(), token)
 				return err
 			}
@@ -60,4 +60,12 @@ like a password.`,
 	newToken.Flags().BoolVar(&forOperator, "operator", false, "make it for an operator's login instead of a machine")
 	c.AddCommand(newToken)
 	return c
+}
+
+// times says how often something may be used.
+func times(n int64) string {
+	if n == 1 {
+		return "once"
+	}
+	return strconv.FormatInt(n, 10) + " times"
 }
