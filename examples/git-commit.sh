@@ -5,6 +5,10 @@ set -eu
 repository=$1 fetch=$2
 mkdir -p "$repository/$WEBJOB_CLIENT_ID"
 cd "$repository"
+# One at a time; a git that was killed at the hook's time limit leaves its lock behind.
+exec 9>.git-commit.lock
+flock 9
+rm -f .git/index.lock
 [ -d .git ] || git init --quiet .
 "$fetch" "$WEBJOB_RUN_ID" >"$WEBJOB_CLIENT_ID/$WEBJOB_JOB.new"
 mv "$WEBJOB_CLIENT_ID/$WEBJOB_JOB.new" "$WEBJOB_CLIENT_ID/$WEBJOB_JOB"
