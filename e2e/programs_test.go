@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -99,6 +100,7 @@ func freePorts(n int) ([]string, error) {
 type daemon struct {
 	command *exec.Cmd
 	log     *os.File
+	stopped atomic.Bool // by the test
 	exited  chan struct{}
 	err     error
 }
@@ -134,6 +136,10 @@ func startDaemon(dir, work string) (*daemon, error) {
 			}
 		}
 		d.err = errors.Join(c.Wait(), log.Close())
+		if !d.stopped.Load() {
+			text, _ := os.ReadFile(dir + ".log")
+			fmt.Fprintf(os.Stderr, "webjobd of %s ended by itself: %v\n%s\n", dir, d.err, text[max(0, len(text)-4<<10):])
+		}
 	}()
 	select {
 	case <-ready:
@@ -148,6 +154,7 @@ func startDaemon(dir, work string) (*daemon, error) {
 
 // stop sends the signal and waits for the end.
 func (d *daemon) stop(s syscall.Signal) error {
+	d.stopped.Store(true)
 	if err := d.command.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
