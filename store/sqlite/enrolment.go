@@ -15,7 +15,7 @@ func (s *Store) AddToken(ctx context.Context, t webjob.Token) error {
 	if err != nil {
 		return err
 	}
-	return s.writer.do(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
 		_, err := c.ExecContext(ctx, `INSERT INTO tokens (secret, id, role, labels, uses, expires) VALUES (?, ?, ?, ?, ?, ?)`,
 			t.Secret, t.ID, t.Role, string(labels), t.Uses, micros(t.Expires))
 		if isUnique(err) {
@@ -57,7 +57,7 @@ func (s *Store) Enroll(ctx context.Context, secret webjob.Digest, client webjob.
 	if err != nil {
 		return err
 	}
-	return s.writer.do(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
 		if err := useToken(ctx, c, secret); err != nil {
 			return err
 		}
@@ -188,7 +188,7 @@ func (s *Store) MarkOverdue(ctx context.Context, before, at time.Time, notify fu
 
 // AddOperator implements [webjob.Operators].
 func (s *Store) AddOperator(ctx context.Context, secret webjob.Digest, o webjob.Operator) error {
-	return s.writer.do(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
 		if err := useToken(ctx, c, secret); err != nil {
 			return err
 		}

@@ -115,7 +115,7 @@ func (s *Store) ListJobs(ctx context.Context, name string, p webjob.Page) ([]web
 
 // Withdraw implements [webjob.Jobs].
 func (s *Store) Withdraw(ctx context.Context, name string, version int64, at time.Time) error {
-	return s.writer.do(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
 		var n int64
 		if err := c.QueryRowContext(ctx, `SELECT count(*) FROM jobs WHERE name = ?1 AND (?2 = 0 OR version = ?2)`, name, version).Scan(&n); err != nil {
 			return err

@@ -197,7 +197,10 @@ func (s *Store) prune(ctx context.Context, client, job string, before time.Time,
 		removed = len(doomed)
 		return nil
 	})
-	return removed, blobs, err
+	if err != nil {
+		return 0, nil, err // the results are still there, and name the blobs
+	}
+	return removed, blobs, nil
 }
 
 // rowsOf is all within a change.

@@ -29,7 +29,7 @@ func (s *Store) AddResult(ctx context.Context, r webjob.Result, blobs []webjob.S
 	if inline == nil {
 		inline = []byte{}
 	}
-	apply := func(ctx context.Context, c *sql.Conn) error {
+	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		inserted, err := s.writer.prepared.addResult.ExecContext(ctx,
 			r.Run, r.Client, r.Job, r.Version, r.Outcome, r.ExitStatus, r.Started.UnixMicro(), r.DurationMS,
 			micros(r.Received), r.Bytes, r.Record, inline)
@@ -53,12 +53,8 @@ func (s *Store) AddResult(ctx context.Context, r webjob.Result, blobs []webjob.S
 		}
 		added = true
 		return applyEffects(ctx, c, r, effects)
-	}
-	err = s.quietly(ctx, apply)
-	if err != nil {
-		return false, err // and added may still be written to: the change was not waited for
-	}
-	return added, nil
+	})
+	return added && err == nil, err
 }
 
 // applyEffects makes the changes that go with a new result.

@@ -112,12 +112,20 @@ func (s *Store) Close() error {
 	return errors.Join(s.read.Close(), s.write.Close())
 }
 
-// Ping implements [webjob.Store]: it reads, and makes an empty commit.
+// Ping implements [webjob.Store]: it reads, and makes an empty commit. A disk that hangs
+// does not hold it longer than ctx.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := s.read.PingContext(ctx); err != nil {
 		return backendError(err)
 	}
-	return s.writer.do(ctx, func(context.Context, *sql.Conn) error { return nil })
+	done := make(chan error, 1)
+	go func() { done <- s.quietly(ctx, func(context.Context, *sql.Conn) error { return nil }) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return backendError(ctx.Err())
+	}
 }
 
 // backendError gives an error of SQLite its kind: what may pass is Unavailable,
@@ -197,9 +205,9 @@ func collect[T any](rows *sql.Rows, scan func(scanner) (T, error)) ([]T, error) 
 // change makes a change that answers of before may depend on; quietly makes one that
 // nothing that is looked up depends on.
 func (s *Store) change(ctx context.Context, apply func(context.Context, *sql.Conn) error) error {
-	return s.writer.do(ctx, apply)
+	return s.writer.do(ctx, change{apply: apply})
 }
 
 func (s *Store) quietly(ctx context.Context, apply func(context.Context, *sql.Conn) error) error {
-	return s.writer.wait(ctx, change{apply: apply, quiet: true, done: make(chan error, 1)})
+	return s.writer.do(ctx, change{apply: apply, quiet: true})
 }

@@ -74,3 +74,24 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// The blobs of results that could not be removed are still needed.
+func TestFailedPruningFreesNothing(t *testing.T) {
+	s := open(t, t.TempDir())
+	defer func() { _ = s.Close() }()
+	for _, run := range []string{"run1", "run2"} {
+		r := webjob.Result{Run: run, Client: "web1", Job: "job", Version: 1, Outcome: webjob.Succeeded, Started: time.Now(), Received: time.Now(), Record: []byte("{}")}
+		blob := webjob.Stream{Name: webjob.Stdout, Digest: webjob.DigestOf([]byte(run)), Size: 4}
+		if _, err := s.AddResult(t.Context(), r, []webjob.Stream{blob}, webjob.ResultEffects{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sqlite.Exec(s.(*sqlite.Store), `CREATE TRIGGER broken BEFORE DELETE ON results WHEN old.run = 'run2' BEGIN SELECT RAISE(ABORT, 'no'); END`)
+	removed, blobs, err := s.PruneResults(t.Context(), func(string, string) time.Time { return time.Now().Add(time.Hour) }, 9)
+	if err == nil || removed != 0 || len(blobs) != 0 {
+		t.Fatalf("removed %d results and freed %v: %v", removed, blobs, err)
+	}
+	if _, err := s.Result(t.Context(), "run1"); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -98,14 +98,14 @@ func (w *writer) stop() {
 	<-w.stopped
 }
 
-// do returns nil when the change is durable. When ctx ends first the change may
-// still happen; callers treat that as "unknown" and may repeat it.
-func (w *writer) do(ctx context.Context, apply func(context.Context, *sql.Conn) error) error {
-	return w.wait(ctx, change{apply: apply, done: make(chan error, 1)})
-}
-
-// wait hands the change over and waits until it is durable or failed.
-func (w *writer) wait(ctx context.Context, c change) error {
+// do makes a change and returns nil when it is durable. Once handed over it is waited
+// for, even when ctx ends: until then what it touches is the writer's, and a caller who
+// left would not know whether it was made.
+func (w *writer) do(ctx context.Context, c change) error {
+	if err := ctx.Err(); err != nil {
+		return backendError(err)
+	}
+	c.done = make(chan error, 1)
 	select {
 	case <-w.stopping:
 		return webjob.Errorf(webjob.Unavailable, "the server is stopping")
@@ -121,8 +121,6 @@ func (w *writer) wait(ctx context.Context, c change) error {
 	select {
 	case err := <-c.done:
 		return backendError(err)
-	case <-ctx.Done():
-		return backendError(ctx.Err())
 	case <-w.stopped: // the change arrived after the last batch was taken
 		select {
 		case err := <-c.done:

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"fmt"
 	"math/big"
 	"testing"
@@ -335,4 +336,24 @@ func expectedResultsDelayLittle(t *testing.T, s webjob.Store) {
 	if took := time.Since(start); took > 10*time.Second {
 		t.Errorf("twenty results took %s while another one was expected", took)
 	}
+}
+
+// changeIsNotLeft checks that a caller whose context ends while its change is under way
+// is told what became of it, and that one whose context ended before changes nothing.
+func changeIsNotLeft(t *testing.T, s webjob.Store) {
+	ctx, leave := context.WithCancel(t.Context())
+	made := false
+	added, err := s.AddResult(ctx, resultOf("run1"), nil, webjob.ResultEffects{Deliveries: func(webjob.Digest) []webjob.Delivery {
+		leave()
+		time.Sleep(50 * time.Millisecond)
+		made = true
+		return nil
+	}})
+	must(t, err)
+	wantEqual(t, []bool{added, made}, []bool{true, true})
+	_, err = s.AddResult(ctx, resultOf("run2"), nil, webjob.ResultEffects{})
+	wantKind(t, err, webjob.Unavailable)
+	_, err = s.Result(t.Context(), "run2")
+	wantKind(t, err, webjob.NotFound)
+	wantKind(t, s.Ping(ctx), webjob.Unavailable)
 }

@@ -51,6 +51,7 @@ func Run(t *testing.T, open Open) {
 		"clients are labelled, suspended, described":    clientChanges,
 		"overdue clients are told once":                 overdue,
 		"old results are pruned":                        pruning,
+		"a change is not left alone":                    changeIsNotLeft,
 		"answers a ping":                                func(t *testing.T, s webjob.Store) { must(t, s.Ping(t.Context())) },
 	} {
 		t.Run(name, func(t *testing.T) {
