@@ -51,6 +51,8 @@ func (s *Server) handlePropose(w http.ResponseWriter, r *http.Request, operator 
 	if err != nil {
 		return err
 	}
+	s.blobUse.RLock()
+	defer s.blobUse.RUnlock()
 	if err := s.checkPayloads(r.Context(), d); err != nil {
 		return err
 	}
@@ -64,6 +66,15 @@ func (s *Server) handlePropose(w http.ResponseWriter, r *http.Request, operator 
 func (s *Server) handleSignDraft(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
 	d, err := readDraft(r)
 	if err != nil {
+		return err
+	}
+	s.blobUse.RLock()
+	defer s.blobUse.RUnlock()
+	waiting, err := s.repository.draft(r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	if err := s.checkPayloads(r.Context(), waiting); err != nil {
 		return err
 	}
 	result, err := s.repository.sign(r.Context(), r.PathValue("id"), d)

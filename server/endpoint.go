@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -162,10 +161,11 @@ func (s *Server) handlePayload(w http.ResponseWriter, r *http.Request, client we
 }
 
 func (s *Server) handleResult(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
-	if err := takePlace(r.Context(), s.uploads); err != nil {
+	leave, err := s.uploads.take(r.Context(), client.ID)
+	if err != nil {
 		return err
 	}
-	defer func() { <-s.uploads }()
+	defer leave()
 	recordLength, err := strconv.ParseInt(r.Header.Get(wire.HeaderRecordLength), 10, 64)
 	if err != nil {
 		return webjob.Errorf(webjob.Invalid, "header %s is %.40q; it must be the number of bytes of the record", wire.HeaderRecordLength, r.Header.Get(wire.HeaderRecordLength))
@@ -216,36 +216,14 @@ func (s *Server) handleUpload(w http.ResponseWriter, r *http.Request, client web
 	case u.Size > u.Most:
 		return webjob.Errorf(webjob.TooLarge, "the upload has %d bytes; this server takes at most %d (endpoint.max_result)", u.Size, u.Most)
 	}
-	if err := takePlace(r.Context(), s.resumables); err != nil {
+	leave, err := s.resumables.take(r.Context(), client.ID)
+	if err != nil {
 		return err
 	}
-	defer func() { <-s.resumables }()
+	defer leave()
 	offset, err := s.blobs.Upload(r.Context(), u, r.Body)
 	if err != nil {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, wire.UploadResponse{Offset: offset})
-}
-
-// placeTime is how long a result may wait for a place. Nothing of its body is read
-// until then, so it costs a connection and no more.
-const placeTime = 20 * time.Second
-
-// takePlace waits for a place to receive something.
-func takePlace(ctx context.Context, places chan struct{}) error {
-	select {
-	case places <- struct{}{}:
-		return nil
-	default:
-	}
-	timer := time.NewTimer(placeTime)
-	defer timer.Stop()
-	select {
-	case places <- struct{}{}:
-		return nil
-	case <-timer.C:
-		return webjob.Errorf(webjob.Unavailable, "the server is receiving %d results already; keep yours and try again", cap(places))
-	case <-ctx.Done():
-		return webjob.Errorf(webjob.Unavailable, "the request was cut: %w", ctx.Err())
-	}
 }

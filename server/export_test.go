@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"webjob.dev/webjob"
@@ -62,4 +63,21 @@ func land(ctx context.Context, s *Server, d *trust.Draft, key *trust.PrivateKey)
 	}
 	_, err = s.repository.propose(ctx, d, "olga")
 	return err
+}
+
+// AskNobody takes the places for asking hooks until the returned function is called.
+func AskNobody(ctx context.Context, s *Server) (done func()) {
+	var leave []func()
+	for i := range maxAsking {
+		done, err := s.asking.take(ctx, fmt.Sprint("client", i))
+		if err != nil {
+			panic(err)
+		}
+		leave = append(leave, done)
+	}
+	return func() {
+		for _, done := range leave {
+			done()
+		}
+	}
 }

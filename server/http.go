@@ -35,12 +35,15 @@ func (s *Server) routes(listener string) *routes {
 	return r
 }
 
-// handle adds a route: every request is bounded, counted and logged in one line.
+// handle adds a route: every request is bounded, counted and logged in one line. It is
+// carried out as a whole, even when its peer leaves meanwhile, so that nothing is cut
+// between two steps: the context of its handler does not end. One that waits for
+// something looks at [caller].left.
 func (rt *routes) handle(pattern string, h handler) {
 	rt.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		caller := &caller{}
-		r = r.WithContext(context.WithValue(r.Context(), callerKey{}, caller))
+		caller := &caller{left: r.Context().Done()}
+		r = r.WithContext(context.WithValue(context.WithoutCancel(r.Context()), callerKey{}, caller))
 		control := http.NewResponseController(w)
 		answer := &answer{ResponseWriter: w, control: control}
 		body := &movingBody{ReadCloser: r.Body, control: control}
@@ -84,8 +87,9 @@ func (rt *routes) log(r *http.Request, a *answer, body *movingBody, c *caller, t
 type caller struct {
 	identity trust.Identity
 	more     []slog.Attr
-	skip     bool // another one answers, counts and tells
-	quiet    bool // tell at level debug: it happens all the time and brought nothing
+	skip     bool            // another one answers, counts and tells
+	quiet    bool            // tell at level debug: it happens all the time and brought nothing
+	left     <-chan struct{} // closed when the peer left
 }
 
 type callerKey struct{}
@@ -102,6 +106,14 @@ func quiet(r *http.Request) {
 	if c, ok := r.Context().Value(callerKey{}).(*caller); ok {
 		c.quiet = true
 	}
+}
+
+// left tells when the peer of a request left, by the context of the request.
+func left(ctx context.Context) <-chan struct{} {
+	if c, ok := ctx.Value(callerKey{}).(*caller); ok {
+		return c.left
+	}
+	return nil
 }
 
 // skip leaves answering to another one.

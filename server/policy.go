@@ -153,7 +153,12 @@ func (s *Server) ask(ctx context.Context, event webjob.Event, client webjob.Clie
 		if !effective.HasHook(h.Name) || !h.Concerns(event.Kind, event.Job, client.Subject()) {
 			continue
 		}
+		leave, err := s.asking.take(ctx, client.ID)
+		if err != nil {
+			return said, err
+		}
 		answer, err := h.Ask(ctx, event)
+		leave()
 		log := s.log.With(slog.String("hook", h.Name), slog.String("event", string(event.Kind)), slog.String("client", client.ID), slog.String("job", event.Job), slog.String("run", event.Run))
 		note := webjob.Note{Hook: h.Name, Event: event.Kind, Time: now(), Notes: answer.Notes, Labels: answer.Labels}
 		switch {

@@ -76,7 +76,7 @@ func (s *Server) holdBlocking(w http.ResponseWriter, r *http.Request, waiting *w
 		return writeJSON(w, http.StatusOK, s.pollAnswer(waiting.client, waiting.ticket, found))
 	case <-dropped:
 		return webjob.Errorf(webjob.Refused, "client %s is shut out", waiting.client.ID)
-	case <-r.Context().Done():
+	case <-left(r.Context()):
 		s.dispatcher.release(waiting)
 		quiet(r)
 		return nil
@@ -124,8 +124,7 @@ func (s *Server) holdParked(r *http.Request, conn *parked, waiting *waiter, wait
 		s.metrics.polls.Dec()
 		closeNow(conn.Conn)
 	}
-	// The request ends here: its context does not hold for what follows.
-	if err := s.dispatcher.hold(context.WithoutCancel(r.Context()), waiting, wait); err != nil {
+	if err := s.dispatcher.hold(r.Context(), waiting, wait); err != nil {
 		s.metrics.polls.Dec()
 		closeNow(conn.Conn)
 		s.log.Error("a poll could not be held", "client", client.ID, "error", err)

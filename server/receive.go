@@ -51,15 +51,10 @@ func (s *Server) Receive(ctx context.Context, client webjob.Client, recordLength
 	if bodyLength-recordLength <= 2*webjob.InlinePartBytes { // a large one takes its time
 		defer s.store.ExpectResult()()
 	}
-	s.blobUse.RLock()
-	defer s.blobUse.RUnlock()
 	var blobs []webjob.Stream
 	for _, part := range record.Parts {
 		switch {
 		case wire.Resumable(part):
-			if err := s.adopt(ctx, client, part); err != nil {
-				return wire.ResultResponse{}, err
-			}
 			blobs = append(blobs, part)
 		case !part.Inline():
 			if err := s.blobs.Put(ctx, part.Digest, part.Size, io.LimitReader(body, part.Size)); err != nil {
@@ -70,6 +65,13 @@ func (s *Server) Receive(ctx context.Context, client webjob.Client, recordLength
 			if result.Inline, err = appendPart(result.Inline, part, body); err != nil {
 				return wire.ResultResponse{}, err
 			}
+		}
+	}
+	s.blobUse.RLock() // not before: a client may take its time to send
+	defer s.blobUse.RUnlock()
+	for _, part := range blobs {
+		if err := s.claim(ctx, client, part); err != nil {
+			return wire.ResultResponse{}, err
 		}
 	}
 	added, err := s.store.AddResult(ctx, result, blobs, effects)
@@ -93,11 +95,18 @@ func (s *Server) Receive(ctx context.Context, client webjob.Client, recordLength
 	return response, nil
 }
 
-// adopt makes a part that was uploaded before a blob.
-func (s *Server) adopt(ctx context.Context, client webjob.Client, part webjob.Stream) error {
-	err := s.blobs.Adopt(ctx, client.ID, part.Digest, part.Size)
-	if webjob.KindOf(err) == webjob.NotFound {
-		return webjob.Errorf(webjob.Unavailable, "part %s was not uploaded yet: %w; upload it, and send the result again", part.Name, err)
+// claim makes sure that a part is a blob, one that was uploaded before too.
+func (s *Server) claim(ctx context.Context, client webjob.Client, part webjob.Stream) error {
+	if wire.Resumable(part) {
+		err := s.blobs.Adopt(ctx, client.ID, part.Digest, part.Size)
+		if webjob.KindOf(err) == webjob.NotFound {
+			return webjob.Errorf(webjob.Unavailable, "part %s was not uploaded yet: %w; upload it, and send the result again", part.Name, err)
+		}
+		return err
+	}
+	there, err := s.blobs.Has(ctx, part.Digest)
+	if err == nil && !there { // another result with the same content was removed after its retention
+		return webjob.Errorf(webjob.Unavailable, "part %s was removed meanwhile; send the result again", part.Name)
 	}
 	return err
 }

@@ -34,12 +34,13 @@ type Server struct {
 	returns     returns
 	policy      atomic.Pointer[policy]
 	policyError atomic.Pointer[error] // why the configuration on disk is not in use; nil when it is
-	blobUse     sync.RWMutex          // uploads read it, the removal of blobs writes it
+	blobUse     sync.RWMutex          // who is to name a blob reads it, for moments; the removal of blobs writes it
 
 	approvals sync.Mutex // one approval of an order at a time
 
-	uploads    chan struct{} // one place for each result being received
-	resumables chan struct{} // one place for each upload being received
+	uploads    *places // for results being received
+	resumables *places // for uploads being received
+	asking     *places // for hooks being asked
 	draining   atomic.Bool
 }
 
@@ -50,6 +51,9 @@ const maxUploads = 256
 // maxResumables bounds the uploads received at the same time. They take long and must
 // leave room for small results.
 const maxResumables = 64
+
+// maxAsking bounds the hooks asked at the same time: each may be a process.
+const maxAsking = 64
 
 // Backends is what a program wires a server with.
 type Backends struct {
@@ -100,8 +104,9 @@ func Open(ctx context.Context, settings *Settings, log *slog.Logger, open OpenBa
 		sightings:   newSightings(backends.Store),
 		dispatcher:  newDispatcher(backends.Store, log),
 		connections: newConnections(),
-		uploads:     make(chan struct{}, maxUploads),
-		resumables:  make(chan struct{}, maxResumables),
+		uploads:     newPlaces("receiving results", maxUploads),
+		resumables:  newPlaces("receiving uploads", maxResumables),
+		asking:      newPlaces("asking hooks", maxAsking),
 	}
 	s.policy.Store(policy)
 	chains.notify = s.cloned

@@ -145,7 +145,7 @@ func record(client, out string) *webjob.Record {
 	}
 }
 
-func encode(t *testing.T, r *webjob.Record) []byte {
+func encode(t *testing.T, r any) []byte {
 	t.Helper()
 	exact, err := json.Marshal(r)
 	must(t, err)
