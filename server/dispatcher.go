@@ -275,7 +275,8 @@ func (d *dispatcher) judge(ctx context.Context, o *liveOrder) error {
 	return nil
 }
 
-// finish ends an order.
+// finish ends an order. While the end cannot be stored it has not ended, and is judged
+// again.
 func (d *dispatcher) finish(ctx context.Context, o *liveOrder, state webjob.OrderState) error {
 	d.mu.Lock()
 	if d.orders[o.status.ID] != o {
@@ -287,13 +288,19 @@ func (d *dispatcher) finish(ctx context.Context, o *liveOrder, state webjob.Orde
 	if o.status.Schedule != nil && o.status.Schedule.Agent {
 		d.wakeAll()
 	}
+	before := o.status
 	o.status.State, o.status.EndedAt, o.status.NextAt = state, now(), time.Time{}
 	status := o.status
 	d.mu.Unlock()
-	d.log.Info("order ended", "order", status.ID, "state", status.State)
 	if err := d.store.ChangeOrder(ctx, status, d.ended(status)); err != nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		o.status.State, o.status.EndedAt, o.status.NextAt = before.State, before.EndedAt, before.NextAt
+		d.orders[status.ID] = o
+		d.countStanding(o, 1)
 		return err
 	}
+	d.log.Info("order ended", "order", status.ID, "state", status.State)
 	d.told() // not before: whoever looks too early waits for the next look
 	return nil
 }

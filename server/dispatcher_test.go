@@ -159,3 +159,48 @@ func TestResumeWaitsForTheStop(t *testing.T) {
 		t.Errorf("the store has %s, %v, %v; want it open with one run queued", after.State, after.Counts, err)
 	}
 }
+
+// fullStore has no room for the first change of an order.
+type fullStore struct {
+	*sqlite.Store
+
+	once sync.Once
+}
+
+func (s *fullStore) ChangeOrder(ctx context.Context, o webjob.OrderStatus, deliveries []webjob.Delivery) error {
+	err := error(nil)
+	s.once.Do(func() { err = webjob.Errorf(webjob.Unavailable, "the disk is full") })
+	if err != nil {
+		return err
+	}
+	return s.Store.ChangeOrder(ctx, o, deliveries)
+}
+
+// The end of an order that could not be stored is not lost.
+func TestEndOfOrderIsStoredLater(t *testing.T) {
+	sql, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "meta.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = sql.Close() }()
+	store := &fullStore{Store: sql}
+	status := webjob.OrderStatus{Order: webjob.Order{ID: "o1", Job: "job", Expires: now().Add(time.Hour)}, State: webjob.OrderOpen, Envelope: []byte("e"), Counts: webjob.Counts{}}
+	if _, err := store.AddOrder(t.Context(), status, nil); err != nil {
+		t.Fatal(err)
+	}
+	d := newDispatcher(store, slog.New(slog.DiscardHandler))
+	told := 0
+	d.told = func() { told++ }
+	d.add(status, nil, nil)
+	if err := d.judge(t.Context(), d.orders["o1"]); webjob.KindOf(err) != webjob.Unavailable {
+		t.Fatalf("got %v, want an Unavailable error", err)
+	}
+	if o := d.orders["o1"]; o == nil || o.status.State != webjob.OrderOpen || told != 0 {
+		t.Fatalf("it ended without being stored: %+v, told %d times", o, told)
+	}
+	d.keepTime(t.Context(), func(context.Context) ([]webjob.Client, error) { return nil, nil })
+	after, err := store.Order(t.Context(), "o1")
+	if err != nil || after.State != webjob.OrderDone || told != 1 || len(d.orders) != 0 {
+		t.Errorf("the store has %s, %v; told %d times; %d orders are open", after.State, err, told, len(d.orders))
+	}
+}
