@@ -80,7 +80,13 @@ func (rt *routes) log(r *http.Request, a *answer, body *movingBody, c *caller, t
 			level = slog.LevelError
 		}
 	}
-	rt.server.log.LogAttrs(r.Context(), level, "request", attributes...)
+	handler := rt.server.log.Handler()
+	if !handler.Enabled(r.Context(), level) {
+		return
+	}
+	line := slog.NewRecord(time.Now(), level, "request", 0) // no place in the source: it is not printed, and costs a walk up the stack
+	line.AddAttrs(attributes...)
+	_ = handler.Handle(r.Context(), line) // as slog does: a log that cannot be written is told to nobody
 }
 
 // caller collects what the access line tells about a request beyond HTTP.
