@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -280,11 +281,11 @@ func (s *Server) cloned(clone webjob.Clone) {
 	if err == nil {
 		s.outbox.Wake()
 	}
-	if err == nil && s.settings.Clients.OnClone == "suspend" {
-		err = s.store.SuspendClient(ctx, client.ID, "two holders of one identity: "+clone.Address+" and "+clone.OtherAddress, now())
+	if s.settings.Clients.OnClone == "suspend" { // even when the news could not be kept
+		err = errors.Join(err, s.store.SuspendClient(ctx, client.ID, "two holders of one identity: "+clone.Address+" and "+clone.OtherAddress, now()))
 		s.shutOut(client.ID)
 	}
 	if err != nil {
-		s.log.Error("a clone could not be told", "client", clone.Client, "error", err)
+		s.log.Error("not all was done about two holders of one identity", "client", clone.Client, "error", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -224,4 +225,24 @@ func TestHooksWaitForAPlace(t *testing.T) {
 		return err == nil
 	})
 	must(t, connection.Close())
+}
+
+// A clone is shut out also when the news of it cannot be kept.
+func TestCloneIsSuspendedWithoutItsNews(t *testing.T) {
+	w := newWorldWith(t, func(s *server.Settings) { s.Clients.OnClone = "suspend" })
+	w.configure("[[trigger]]\nname = \"t\"\non = [\"clone\"]\ncommand = [\"/bin/true\"]\n")
+	w.client("web1")
+	db, err := sql.Open("sqlite", filepath.Join(server.FolderOf(w.server), "metadata.db"))
+	must(t, err)
+	_, err = db.ExecContext(t.Context(), `CREATE TRIGGER broken BEFORE INSERT ON deliveries BEGIN SELECT RAISE(ABORT, 'no'); END`)
+	must(t, errors.Join(err, db.Close()))
+	server.Cloned(w.server, webjob.Clone{Client: "web1", Reason: "a test", Address: "192.0.2.1", OtherAddress: "192.0.2.2"})
+	client, err := w.backends.Store.Client(t.Context(), "web1")
+	must(t, err)
+	if client.SuspendedAt.IsZero() {
+		t.Error("it is not suspended")
+	}
+	if client.Clone != nil {
+		t.Error("the news was kept, so that nothing was tested")
+	}
 }

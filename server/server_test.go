@@ -21,7 +21,6 @@ import (
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/blob/files"
-	"webjob.dev/webjob/config"
 	"webjob.dev/webjob/server"
 	"webjob.dev/webjob/store/sqlite"
 	"webjob.dev/webjob/trust"
@@ -41,11 +40,11 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	return newWorldTaking(t, 1<<20)
+	return newWorldWith(t, func(s *server.Settings) { s.Endpoint.MaxResult = 1 << 20 })
 }
 
-// newWorldTaking has a server that takes results of at most so many bytes.
-func newWorldTaking(t *testing.T, maxResult config.Size) *world {
+// newWorldWith has a server with other settings.
+func newWorldWith(t *testing.T, change func(*server.Settings)) *world {
 	t.Helper()
 	w := &world{t: t}
 	open := func(ctx context.Context, metadata, blobs string) (server.Backends, error) {
@@ -64,7 +63,7 @@ func newWorldTaking(t *testing.T, maxResult config.Size) *world {
 	must(t, err)
 	settings, err := server.LoadSettings(dir)
 	must(t, err)
-	settings.Endpoint.MaxResult = maxResult
+	change(settings)
 	w.server, err = server.Open(t.Context(), settings, slog.New(slog.NewTextHandler(io.Discard, nil)), open)
 	must(t, err)
 	t.Cleanup(func() { must(t, w.server.Close(context.Background())) })

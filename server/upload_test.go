@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/server"
 	"webjob.dev/webjob/wire"
 )
 
@@ -31,7 +32,7 @@ func (w *world) upload(config *tls.Config, method, digest, offset, length string
 // A large part comes before its result, from its own client, and counts in the limit.
 func TestUploads(t *testing.T) {
 	const size = wire.ResumableBytes + 1
-	w := newWorldTaking(t, 20<<20)
+	w := newWorldWith(t, func(s *server.Settings) { s.Endpoint.MaxResult = 20 << 20 })
 	web1, web2 := w.client("web1"), w.client("web2")
 	content := bytes.Repeat([]byte("y"), size)
 	digest := webjob.DigestOf(content)
