@@ -112,16 +112,21 @@ func TestGivenUpRunsOfStoppedOrdersEnd(t *testing.T) {
 	}
 }
 
-// slowStore lets the first change of an order wait.
-type slowStore struct {
+// busyStore has something happen before the first change of an order, which may be an
+// error.
+type busyStore struct {
 	*sqlite.Store
 
-	begun, goOn chan struct{}
-	once        sync.Once
+	first func() error
+	once  sync.Once
 }
 
-func (s *slowStore) ChangeOrder(ctx context.Context, o webjob.OrderStatus, deliveries []webjob.Delivery) error {
-	s.once.Do(func() { close(s.begun); <-s.goOn })
+func (s *busyStore) ChangeOrder(ctx context.Context, o webjob.OrderStatus, deliveries []webjob.Delivery) error {
+	var err error
+	s.once.Do(func() { err = s.first() })
+	if err != nil {
+		return err
+	}
 	return s.Store.ChangeOrder(ctx, o, deliveries)
 }
 
@@ -133,7 +138,8 @@ func TestResumeWaitsForTheStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = sql.Close() }()
-	store := &slowStore{Store: sql, begun: make(chan struct{}), goOn: make(chan struct{})}
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	store := &busyStore{Store: sql, first: func() error { close(begun); <-goOn; return nil }}
 	status := webjob.OrderStatus{Order: webjob.Order{ID: "o1", Job: "job", Expires: now().Add(time.Hour)}, State: webjob.OrderOpen, Envelope: []byte("e"), Counts: webjob.Counts{webjob.RunQueued: 1}}
 	runs := []webjob.OrderRun{{Run: "o1.web1", Order: "o1", Client: "web1", State: webjob.RunQueued, Updated: now()}}
 	if _, err := store.AddOrder(t.Context(), status, runs); err != nil {
@@ -143,14 +149,14 @@ func TestResumeWaitsForTheStop(t *testing.T) {
 	d.add(status, &trust.SignedOrder{Order: status.Order}, runs)
 	stopped, resumed := make(chan error, 1), make(chan error, 1)
 	go func() { stopped <- d.stop(t.Context(), "o1", "for a test", false) }()
-	<-store.begun
+	<-begun
 	go func() { resumed <- d.resume(t.Context(), "o1") }()
 	select {
 	case err := <-resumed:
 		t.Errorf("it was resumed before it was stopped: %v", err)
 	case <-time.After(200 * time.Millisecond):
 	}
-	close(store.goOn)
+	close(goOn)
 	if err := errors.Join(<-stopped, <-resumed); err != nil {
 		t.Fatal(err)
 	}
@@ -160,22 +166,6 @@ func TestResumeWaitsForTheStop(t *testing.T) {
 	}
 }
 
-// fullStore has no room for the first change of an order.
-type fullStore struct {
-	*sqlite.Store
-
-	once sync.Once
-}
-
-func (s *fullStore) ChangeOrder(ctx context.Context, o webjob.OrderStatus, deliveries []webjob.Delivery) error {
-	err := error(nil)
-	s.once.Do(func() { err = webjob.Errorf(webjob.Unavailable, "the disk is full") })
-	if err != nil {
-		return err
-	}
-	return s.Store.ChangeOrder(ctx, o, deliveries)
-}
-
 // The end of an order that could not be stored is not lost.
 func TestEndOfOrderIsStoredLater(t *testing.T) {
 	sql, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "meta.db"))
@@ -183,7 +173,7 @@ func TestEndOfOrderIsStoredLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = sql.Close() }()
-	store := &fullStore{Store: sql}
+	store := &busyStore{Store: sql, first: func() error { return webjob.Errorf(webjob.Unavailable, "the disk is full") }}
 	status := webjob.OrderStatus{Order: webjob.Order{ID: "o1", Job: "job", Expires: now().Add(time.Hour)}, State: webjob.OrderOpen, Envelope: []byte("e"), Counts: webjob.Counts{}}
 	if _, err := store.AddOrder(t.Context(), status, nil); err != nil {
 		t.Fatal(err)
