@@ -9,8 +9,8 @@ import (
 
 // Store keeps metadata. store/storetest is the contract that every
 // implementation passes: a call that returns nil is durable, a call that returns
-// an error changed nothing, also when its context ended meanwhile. Unknown names are NotFound; errors of the backend
-// that may pass (busy, disk full) are Unavailable.
+// an error changed nothing, also when its context ended meanwhile. Unknown names are
+// NotFound; errors of the backend that may pass (busy, disk full) are Unavailable.
 type Store interface {
 	Tokens
 	Clients

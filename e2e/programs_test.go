@@ -137,7 +137,7 @@ func startDaemon(dir, work string) (*daemon, error) {
 		}
 		d.err = errors.Join(c.Wait(), log.Close())
 		if !d.stopped.Load() {
-			text, _ := os.ReadFile(dir + ".log")
+			text, _ := os.ReadFile(dir + ".log") // of a report, as much as there is
 			fmt.Fprintf(os.Stderr, "webjobd of %s ended by itself: %v\n%s\n", dir, d.err, text[max(0, len(text)-4<<10):])
 		}
 	}()

@@ -38,7 +38,7 @@ func (d *dispatcher) keepTime(ctx context.Context, clients func(context.Context)
 			errs = append(errs, d.expire(ctx, o))
 			next = earlier(next, at.Add(time.Minute)) // runs under way may still end
 			continue
-		case due.IsZero() && state == webjob.OrderOpen: // again, where the store failed
+		case due.IsZero(): // again, where the store failed
 			errs = append(errs, d.judge(ctx, o))
 		case !due.IsZero() && state == webjob.OrderOpen && !at.Before(due):
 			errs = append(errs, d.repeat(ctx, o, due, at, clients))

@@ -168,13 +168,19 @@ func TestResumeWaitsForTheStop(t *testing.T) {
 
 // The end of an order that could not be stored is not lost.
 func TestEndOfOrderIsStoredLater(t *testing.T) {
+	for _, state := range []webjob.OrderState{webjob.OrderOpen, webjob.OrderStopped} {
+		t.Run(string(state), func(t *testing.T) { endOfOrderIsStoredLater(t, state) })
+	}
+}
+
+func endOfOrderIsStoredLater(t *testing.T, state webjob.OrderState) {
 	sql, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "meta.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = sql.Close() }()
 	store := &busyStore{Store: sql, first: func() error { return webjob.Errorf(webjob.Unavailable, "the disk is full") }}
-	status := webjob.OrderStatus{Order: webjob.Order{ID: "o1", Job: "job", Expires: now().Add(time.Hour)}, State: webjob.OrderOpen, Envelope: []byte("e"), Counts: webjob.Counts{}}
+	status := webjob.OrderStatus{Order: webjob.Order{ID: "o1", Job: "job", Expires: now().Add(time.Hour)}, State: state, Envelope: []byte("e"), Counts: webjob.Counts{}}
 	if _, err := store.AddOrder(t.Context(), status, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +191,7 @@ func TestEndOfOrderIsStoredLater(t *testing.T) {
 	if err := d.judge(t.Context(), d.orders["o1"]); webjob.KindOf(err) != webjob.Unavailable {
 		t.Fatalf("got %v, want an Unavailable error", err)
 	}
-	if o := d.orders["o1"]; o == nil || o.status.State != webjob.OrderOpen || told != 0 {
+	if o := d.orders["o1"]; o == nil || o.status.State != state || told != 0 {
 		t.Fatalf("it ended without being stored: %+v, told %d times", o, told)
 	}
 	d.keepTime(t.Context(), func(context.Context) ([]webjob.Client, error) { return nil, nil })

@@ -38,7 +38,7 @@ func (s *Server) routes(listener string) *routes {
 // handle adds a route: every request is bounded, counted and logged in one line. It is
 // carried out as a whole, even when its peer leaves meanwhile, so that nothing is cut
 // between two steps: the context of its handler does not end. One that waits for
-// something looks at [caller].left.
+// something looks at left.
 func (rt *routes) handle(pattern string, h handler) {
 	rt.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()

@@ -94,18 +94,6 @@ func TestHousekeeping(t *testing.T) {
 	}
 }
 
-// begin opens a connection and sends the header of a result and the first part of its
-// body.
-func (w *world) begin(config *tls.Config, record, body []byte, sent int) *tls.Conn {
-	w.t.Helper()
-	connection, err := tls.Dial("tcp", w.endpoint.Listener.Addr().String(), config)
-	must(w.t, err)
-	_, err = fmt.Fprintf(connection, "POST %s HTTP/1.1\r\nHost: x\r\n%s: %d\r\nContent-Length: %d\r\n\r\n%s%s",
-		wire.PathResults, wire.HeaderRecordLength, len(record), len(record)+len(body), record, body[:sent])
-	must(w.t, err)
-	return connection
-}
-
 // until waits for what comes soon.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()

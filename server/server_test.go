@@ -134,6 +134,18 @@ func (w *world) put(config *tls.Config, recordLength int64, body []byte) (int, s
 	return response.StatusCode, string(text)
 }
 
+// begin opens a connection and sends the header of a result and the first part of its
+// body.
+func (w *world) begin(config *tls.Config, record, body []byte, sent int) *tls.Conn {
+	w.t.Helper()
+	connection, err := tls.Dial("tcp", w.endpoint.Listener.Addr().String(), config)
+	must(w.t, err)
+	_, err = fmt.Fprintf(connection, "POST %s HTTP/1.1\r\nHost: x\r\n%s: %d\r\nContent-Length: %d\r\n\r\n%s%s",
+		wire.PathResults, wire.HeaderRecordLength, len(record), len(record)+len(body), record, body[:sent])
+	must(w.t, err)
+	return connection
+}
+
 func record(client, out string) *webjob.Record {
 	return &webjob.Record{
 		Format: webjob.RecordFormat, Run: "run-1", Client: client, Job: "job", Version: 1, Outcome: webjob.Succeeded,
@@ -295,12 +307,7 @@ func TestCutConnectionStoresNothing(t *testing.T) {
 	config := w.client("web1")
 	out := strings.Repeat("x", 100_000)
 	exact := encode(t, record("web1", out))
-	connection, err := tls.Dial("tcp", w.endpoint.Listener.Addr().String(), config)
-	must(t, err)
-	_, err = fmt.Fprintf(connection, "POST %s HTTP/1.1\r\nHost: x\r\n%s: %d\r\nContent-Length: %d\r\n\r\n%s%s",
-		wire.PathResults, wire.HeaderRecordLength, len(exact), len(exact)+len(out), exact, out[:50_000])
-	must(t, err)
-	must(t, connection.Close())
+	must(t, w.begin(config, exact, []byte(out), 50_000).Close())
 	if status, text := w.put(config, int64(len(exact)), append(exact, out...)); status != 201 {
 		t.Fatalf("the whole result afterwards: got %d %s", status, text)
 	}

@@ -345,7 +345,7 @@ func changeIsNotLeft(t *testing.T, s webjob.Store) {
 	made := false
 	added, err := s.AddResult(ctx, resultOf("run1"), nil, webjob.ResultEffects{Deliveries: func(webjob.Digest) []webjob.Delivery {
 		leave()
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond) // in which a caller that does not wait would be gone
 		made = true
 		return nil
 	}})
