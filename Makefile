@@ -5,10 +5,13 @@ GO ?= go
 TOOLS := $(CURDIR)/.tools
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-v2.15.0
 
-.PHONY: build demo test lint fmt cross man kill fleet systemd fuzz bench bench-p1 bench-p2 bench-p3 bench-p4 bench-p6 bench-payloads bench-trust clean
+.PHONY: build bin/swarm demo test lint fmt cross man kill fleet systemd fuzz bench bench-p1 bench-p2 bench-p3 bench-p4 bench-p6 bench-payloads bench-trust clean
 
 build: ## the three programs, in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/...
+
+bin/swarm: build ## many agents in one process, for measuring
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ ./bench/swarm
 
 demo: build ## a server, three clients, jobs and every recipe, on this machine
 	@bash scripts/setup.sh pgrep
@@ -17,7 +20,7 @@ demo: build ## a server, three clients, jobs and every recipe, on this machine
 test: ## every test, with the race detector
 	@bash scripts/setup.sh crontab curl gcc git gpg gpgv ip logger named-checkzone openssl perl pgrep ping prometheus rpmbuild setfattr shellcheck ssh-agent tcpdump unshare zstd
 	$(GO) test -race -count=1 -timeout 15m ./... # sessions run programs, which the cache of results does not see
-	set -o pipefail; $(GO) test -count=1 -timeout 10m ./trust ./endpoint -run Hostile -v -args -attacks 5000 | grep -v rapid
+	set -o pipefail; $(GO) test -count=1 -timeout 10m ./internal/trust ./internal/endpoint -run Hostile -v -args -attacks 5000 | grep -v rapid
 
 lint: $(GOLANGCI_LINT) ## vet, linters and formatting
 	$(GO) mod verify >/dev/null
@@ -62,11 +65,11 @@ bench-p2: build ## one cold run, beside curl and sh
 	@bash scripts/setup.sh curl
 	@$(GO) run ./bench p2
 
-bench-p3: build ## idle agents: memory and CPU time of the server; P3='-agents N -only'
+bench-p3: bin/swarm ## idle agents: memory and CPU time of the server; P3='-agents N -only'
 	@$(GO) run ./bench p3 $(P3)
 	@$(if $(P3),,$(GO) run ./bench chart docs/idle-agents.svg)
 
-bench-p4: build ## one order to 10,000 agents
+bench-p4: bin/swarm ## one order to 10,000 agents
 	@$(GO) run ./bench p4
 
 bench-trust: ## what a job repository of 10,000 jobs costs a client
@@ -76,7 +79,7 @@ bench-payloads: build ## digests, bundles and the start of the shell, beside sha
 	@bash scripts/setup.sh zstd
 	@$(GO) run ./bench payloads
 
-bench-p6: build ## pages of lists with up to a million runs
+bench-p6: bin/swarm ## pages of lists with up to a million runs
 	@$(GO) run ./bench p6
 
 clean:

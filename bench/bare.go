@@ -13,7 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"webjob.dev/webjob/trust"
+	"webjob.dev/webjob/internal/trust"
 )
 
 // serveBare is the least that a server can do for the same duties: mutual TLS 1.3

@@ -21,9 +21,9 @@ import (
 	"github.com/google/uuid"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/endpoint"
-	"webjob.dev/webjob/endpoint/fetch"
-	"webjob.dev/webjob/trust"
+	"webjob.dev/webjob/internal/endpoint"
+	"webjob.dev/webjob/internal/endpoint/fetch"
+	"webjob.dev/webjob/internal/trust"
 	"webjob.dev/webjob/wire"
 )
 

@@ -16,9 +16,9 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/store/sqlite"
-	"webjob.dev/webjob/trust"
-	"webjob.dev/webjob/wire"
+	"webjob.dev/webjob/api"
+	"webjob.dev/webjob/internal/store/sqlite"
+	"webjob.dev/webjob/internal/trust"
 )
 
 // growth measures P6: the same pages with more and more runs behind them.
@@ -70,16 +70,16 @@ func measureGrowth(ctx context.Context, w *world, runs int) ([]figure, error) {
 		name, path string
 		query      url.Values
 	}{
-		{"results-newest", wire.PathOperatorResults, nil},
-		{"results-middle", wire.PathOperatorResults, url.Values{"after": {middle}}},
-		{"results-of-client", wire.PathOperatorResults, url.Values{"client": {"client000042"}}},
-		{"results-failed", wire.PathOperatorResults, url.Values{"outcome": {"failed"}}},
-		{"results-since", wire.PathOperatorResults, url.Values{"since": {time.Now().Add(-time.Duration(runs/2) * time.Second).UTC().Format(time.RFC3339)}}},
-		{"order-progress", wire.OrderPath("growth"), nil},
-		{"order-runs", wire.OrderPath("growth", "runs"), url.Values{"after": {middle}}},
-		{"order-runs-failed", wire.OrderPath("growth", "runs"), url.Values{"state": {"failed"}}},
-		{"orders", wire.PathOrders, nil},
-		{"clients", wire.PathClients, url.Values{"after": {"client000500"}}},
+		{"results-newest", api.PathOperatorResults, nil},
+		{"results-middle", api.PathOperatorResults, url.Values{"after": {middle}}},
+		{"results-of-client", api.PathOperatorResults, url.Values{"client": {"client000042"}}},
+		{"results-failed", api.PathOperatorResults, url.Values{"outcome": {"failed"}}},
+		{"results-since", api.PathOperatorResults, url.Values{"since": {time.Now().Add(-time.Duration(runs/2) * time.Second).UTC().Format(time.RFC3339)}}},
+		{"order-progress", api.OrderPath("growth"), nil},
+		{"order-runs", api.OrderPath("growth", "runs"), url.Values{"after": {middle}}},
+		{"order-runs-failed", api.OrderPath("growth", "runs"), url.Values{"state": {"failed"}}},
+		{"orders", api.PathOrders, nil},
+		{"clients", api.PathClients, url.Values{"after": {"client000500"}}},
 	} {
 		var took []float64
 		for range requestsPerPage {

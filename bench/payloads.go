@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/bundle"
-	"webjob.dev/webjob/endpoint/collect"
+	"webjob.dev/webjob/internal/bundle"
+	"webjob.dev/webjob/internal/endpoint/collect"
 )
 
 const (

@@ -18,11 +18,11 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/operator"
-	"webjob.dev/webjob/wire"
+	"webjob.dev/webjob/api"
+	"webjob.dev/webjob/internal/operator"
 )
 
-// swarm is a running webjob-swarm.
+// swarm is a running swarm.
 type swarm struct {
 	command *exec.Cmd
 	log     string
@@ -31,7 +31,7 @@ type swarm struct {
 
 // startSwarm starts so many agents and returns when all of them wait.
 func (w *world) startSwarm(ctx context.Context, agents int) (*swarm, error) {
-	token, _, err := w.session.NewToken(ctx, wire.NewTokenRequest{Role: webjob.RoleClient, Uses: int64(agents), TTLSeconds: 3600})
+	token, _, err := w.session.NewToken(ctx, api.NewTokenRequest{Role: webjob.RoleClient, Uses: int64(agents), TTLSeconds: 3600})
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func (w *world) startSwarm(ctx context.Context, agents int) (*swarm, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.command = exec.Command("bin/webjob-swarm", append([]string{"--token", token.String(), "--agents", strconv.Itoa(agents), //nolint:noctx // ended by end
+	s.command = exec.Command("bin/swarm", append([]string{"--token", token.String(), "--agents", strconv.Itoa(agents), //nolint:noctx // ended by end
 		"--sources", "8", "--report", s.report}, w.swarmFlags...)...)
 	s.command.Stderr = log
 	if err := errors.Join(s.command.Start(), log.Close()); err != nil {
@@ -266,8 +266,8 @@ func (w *world) reconnect(agents int) (time.Duration, error) {
 
 func (w *world) untilDone(ctx context.Context, order string, runs int) (time.Time, error) {
 	for range 1200 {
-		var o wire.OrderDetail
-		if err := w.session.Call(ctx, "GET", wire.OrderPath(order), nil, nil, &o); err != nil {
+		var o api.OrderDetail
+		if err := w.session.Call(ctx, "GET", api.OrderPath(order), nil, nil, &o); err != nil {
 			return time.Time{}, err
 		}
 		if o.Counts[webjob.RunDone] == int64(runs) {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/trust"
+	"webjob.dev/webjob/internal/trust"
 )
 
 // repositoryCosts measures what a large job repository costs a client: bytes when one

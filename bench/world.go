@@ -14,16 +14,16 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/endpoint"
-	"webjob.dev/webjob/operator"
-	"webjob.dev/webjob/trust"
-	"webjob.dev/webjob/wire"
+	"webjob.dev/webjob/api"
+	"webjob.dev/webjob/internal/endpoint"
+	"webjob.dev/webjob/internal/operator"
+	"webjob.dev/webjob/internal/trust"
 )
 
 // world is a webjobd and a bare server, each a process of its own, with enrolled
 // clients and an operator.
 type world struct {
-	swarmFlags []string // more of webjob-swarm
+	swarmFlags []string // more of swarm
 	dir        string
 	programs   []*exec.Cmd
 	session    *operator.Session
@@ -112,7 +112,7 @@ func (w *world) operate(ctx context.Context, login string, clients int) error {
 	if clients == 0 {
 		return nil
 	}
-	enrol, _, err := w.session.NewToken(ctx, wire.NewTokenRequest{Role: webjob.RoleClient, Uses: int64(clients), TTLSeconds: 3600})
+	enrol, _, err := w.session.NewToken(ctx, api.NewTokenRequest{Role: webjob.RoleClient, Uses: int64(clients), TTLSeconds: 3600})
 	if err != nil {
 		return err
 	}

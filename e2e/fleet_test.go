@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/operator"
-	"webjob.dev/webjob/wire"
+	"webjob.dev/webjob/api"
+	"webjob.dev/webjob/internal/operator"
 )
 
 var (
@@ -135,10 +135,10 @@ func (f *fleet) order(id string) {
 }
 
 func (f *fleet) untilDone(id string) webjob.Counts {
-	var o wire.OrderDetail
+	var o api.OrderDetail
 	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
-		o = wire.OrderDetail{}
-		err := f.s.Call(f.t.Context(), http.MethodGet, wire.OrderPath(id), nil, nil, &o)
+		o = api.OrderDetail{}
+		err := f.s.Call(f.t.Context(), http.MethodGet, api.OrderPath(id), nil, nil, &o)
 		if webjob.KindOf(err) != webjob.Unavailable {
 			f.must(err)
 		}
@@ -173,8 +173,8 @@ func (f *fleet) check(total webjob.Counts) {
 			f.t.Errorf("run %s happened %d times", run, n)
 		}
 	}
-	var clients wire.List[webjob.Client]
-	f.must(f.s.Call(f.t.Context(), http.MethodGet, wire.PathClients, wire.EncodePage(webjob.Page{Limit: webjob.MaxPage}), nil, &clients))
+	var clients api.List[webjob.Client]
+	f.must(f.s.Call(f.t.Context(), http.MethodGet, api.PathClients, api.EncodePage(webjob.Page{Limit: webjob.MaxPage}), nil, &clients))
 	for _, client := range clients.Items {
 		if client.Clone != nil {
 			f.t.Errorf("%s was only killed, and a clone was told: %+v", client.ID, client.Clone)
@@ -184,8 +184,8 @@ func (f *fleet) check(total webjob.Counts) {
 	for i := range *fleetOrders {
 		page := webjob.Page{Limit: webjob.MaxPage}
 		for {
-			var list wire.List[webjob.OrderRun]
-			f.must(f.s.Call(f.t.Context(), http.MethodGet, wire.OrderPath(fmt.Sprintf("order%d", i), "runs"), wire.EncodePage(page), nil, &list))
+			var list api.List[webjob.OrderRun]
+			f.must(f.s.Call(f.t.Context(), http.MethodGet, api.OrderPath(fmt.Sprintf("order%d", i), "runs"), api.EncodePage(page), nil, &list))
 			for _, r := range list.Items {
 				if r.State == webjob.RunDone && ran[r.Run] != 1 {
 					f.t.Errorf("run %s is done and did not happen", r.Run)

@@ -18,8 +18,8 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/operator"
-	"webjob.dev/webjob/wire"
+	"webjob.dev/webjob/api"
+	"webjob.dev/webjob/internal/operator"
 )
 
 var kills = flag.Int("kills", 50, "how many processes TestKill kills")
@@ -226,8 +226,8 @@ func (k *killTest) check() {
 	runs, nonces, outcomes := map[string]int{}, map[string]int{}, map[webjob.Outcome]int{}
 	filter := webjob.ResultFilter{Page: webjob.Page{Limit: webjob.MaxPage}}
 	for {
-		var list wire.List[webjob.Result]
-		k.must(s.Call(k.t.Context(), http.MethodGet, wire.PathOperatorResults, wire.EncodeResultFilter(filter), nil, &list))
+		var list api.List[webjob.Result]
+		k.must(s.Call(k.t.Context(), http.MethodGet, api.PathOperatorResults, api.EncodeResultFilter(filter), nil, &list))
 		for _, r := range list.Items {
 			runs[r.Run]++
 			outcomes[r.Outcome]++

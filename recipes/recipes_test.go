@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"webjob.dev/webjob/operator"
+	"webjob.dev/webjob/internal/operator"
 	"webjob.dev/webjob/recipes"
 )
 

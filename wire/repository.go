@@ -6,39 +6,11 @@ import "webjob.dev/webjob"
 const (
 	PathRepository      = "/v1/repository" // what a client lacks, in one answer
 	PathRepositoryFiles = "/repo/"         // + name, in the layout of The Update Framework
-	PathRepositoryState = "/api/v1/repository"
-	PathDrafts          = "/api/v1/drafts"
 )
-
-// DraftPath returns the path of a draft.
-func DraftPath(id string) string { return join(PathDrafts, id, nil) }
-
-// MaxDraftBytes bounds a draft on its way.
-const MaxDraftBytes = 16 << 20
 
 // RepositoryRequest says what its sender holds of the job repository and which jobs it
 // wants to look up. The policy and the client's own labels always come along.
 type RepositoryRequest struct {
 	Have webjob.RepositoryHave `json:"have"`
 	Jobs []string              `json:"jobs,omitempty"`
-}
-
-// RepositoryState is the whole job repository, for operators.
-type RepositoryState struct {
-	Online []byte                  `json:"online"`          // the server's public key, PKIX DER
-	First  []byte                  `json:"first,omitempty"` // root of version 1; none before webjobctl repo init
-	Bundle webjob.RepositoryBundle `json:"bundle"`
-	Drafts [][]byte                `json:"drafts,omitempty"` // JSON, oldest first
-}
-
-// DraftRequest carries a draft, or a copy of one with more signatures.
-type DraftRequest struct {
-	Draft []byte `json:"draft"` // JSON
-}
-
-// DraftResponse says what became of a draft.
-type DraftResponse struct {
-	ID      string `json:"id"`
-	Landed  bool   `json:"landed"`
-	Missing int64  `json:"missing,omitempty"` // signatures still to come
 }

@@ -8,9 +8,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/cli"
-	"webjob.dev/webjob/endpoint"
-	"webjob.dev/webjob/trust"
+	"webjob.dev/webjob/internal/cli"
+	"webjob.dev/webjob/internal/endpoint"
+	"webjob.dev/webjob/internal/trust"
 )
 
 func enrollCommand(state *string) *cobra.Command {

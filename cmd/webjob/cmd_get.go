@@ -10,10 +10,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/cli"
-	"webjob.dev/webjob/config"
-	"webjob.dev/webjob/endpoint"
-	"webjob.dev/webjob/endpoint/download"
+	"webjob.dev/webjob/internal/cli"
+	"webjob.dev/webjob/internal/config"
+	"webjob.dev/webjob/internal/endpoint"
+	"webjob.dev/webjob/internal/tools/download"
 )
 
 // identityFor returns what to show to a server: this client's identity, where it is

@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/cli"
-	"webjob.dev/webjob/endpoint/sums"
+	"webjob.dev/webjob/internal/cli"
+	"webjob.dev/webjob/internal/tools/sums"
 )
 
 func hashCommand() *cobra.Command {

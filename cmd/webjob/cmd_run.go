@@ -10,9 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/cli"
-	"webjob.dev/webjob/config"
-	"webjob.dev/webjob/endpoint"
+	"webjob.dev/webjob/internal/cli"
+	"webjob.dev/webjob/internal/config"
+	"webjob.dev/webjob/internal/endpoint"
 )
 
 type runFlags struct {

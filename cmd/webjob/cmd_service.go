@@ -10,8 +10,8 @@ import (
 	"github.com/kardianos/service"
 	"github.com/spf13/cobra"
 
-	"webjob.dev/webjob/cli"
-	"webjob.dev/webjob/endpoint"
+	"webjob.dev/webjob/internal/cli"
+	"webjob.dev/webjob/internal/endpoint"
 )
 
 // serviceName is the agent's name at the service manager.

@@ -5,9 +5,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"webjob.dev/webjob/cli"
-	"webjob.dev/webjob/endpoint"
-	"webjob.dev/webjob/endpoint/spool"
+	"webjob.dev/webjob/internal/cli"
+	"webjob.dev/webjob/internal/endpoint"
+	"webjob.dev/webjob/internal/endpoint/spool"
 )
 
 func spoolCommand(state *string) *cobra.Command {

@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/cli"
-	"webjob.dev/webjob/endpoint"
+	"webjob.dev/webjob/internal/cli"
+	"webjob.dev/webjob/internal/endpoint"
 )
 
 func tryCommand() *cobra.Command {

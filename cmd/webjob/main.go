@@ -7,9 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"webjob.dev/webjob/cli"
-	"webjob.dev/webjob/endpoint"
-	"webjob.dev/webjob/endpoint/runner"
+	"webjob.dev/webjob/internal/cli"
+	"webjob.dev/webjob/internal/endpoint"
+	"webjob.dev/webjob/internal/endpoint/runner"
 )
 
 func main() {

@@ -7,9 +7,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/cli"
-	"webjob.dev/webjob/operator"
-	"webjob.dev/webjob/wire"
+	"webjob.dev/webjob/api"
+	"webjob.dev/webjob/internal/cli"
+	"webjob.dev/webjob/internal/operator"
 )
 
 func orderApproveCommand(open openHome) *cobra.Command {
@@ -53,7 +53,7 @@ another one signed.`,
 			if status.State == webjob.OrderPending {
 				c.PrintErrf("order %s waits for more signatures\n", status.ID)
 			}
-			return showOrder(c, wire.OrderDetail{OrderStatus: status})
+			return showOrder(c, api.OrderDetail{OrderStatus: status})
 		},
 	}
 	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")

@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/cli"
-	"webjob.dev/webjob/operator"
+	"webjob.dev/webjob/internal/cli"
+	"webjob.dev/webjob/internal/operator"
 )
 
 func jobNewCommand() *cobra.Command {

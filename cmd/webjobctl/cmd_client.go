@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/cli"
-	"webjob.dev/webjob/wire"
+	"webjob.dev/webjob/api"
+	"webjob.dev/webjob/internal/cli"
 )
 
 func clientCommand(open openHome) *cobra.Command {
@@ -45,8 +45,8 @@ func clientListCommand(open openHome) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var list wire.List[webjob.Client]
-			if err := s.Call(c.Context(), http.MethodGet, wire.PathClients, page.query(), nil, &list); err != nil {
+			var list api.List[webjob.Client]
+			if err := s.Call(c.Context(), http.MethodGet, api.PathClients, page.query(), nil, &list); err != nil {
 				return fmt.Errorf("client list: %w", err)
 			}
 			next(c, list.Next)
@@ -113,7 +113,7 @@ func clientRevokeCommand(open openHome) *cobra.Command {
 not undone; the machine can come back with a new token and another id.`,
 		Example: `  webjobctl client revoke web1 --reason "laptop stolen"`,
 		RunE: func(c *cobra.Command, args []string) error {
-			return onClient(c, open, http.MethodPost, args[0], &wire.RevokeRequest{Reason: reason}, "revoke")
+			return onClient(c, open, http.MethodPost, args[0], &api.RevokeRequest{Reason: reason}, "revoke")
 		},
 	}
 	c.Flags().StringVar(&reason, "reason", "", "why, for the record")
@@ -126,7 +126,7 @@ func clientSuspendCommand(open openHome) *cobra.Command {
 		Use: "suspend CLIENT", Short: "Shut a client out for now, at once", Args: cobra.ExactArgs(1),
 		Long: `Suspend cuts the client's connections and refuses it until webjobctl client readmit.`,
 		RunE: func(c *cobra.Command, args []string) error {
-			return onClient(c, open, http.MethodPost, args[0], &wire.RevokeRequest{Reason: reason}, "suspend")
+			return onClient(c, open, http.MethodPost, args[0], &api.RevokeRequest{Reason: reason}, "suspend")
 		},
 	}
 	c.Flags().StringVar(&reason, "reason", "", "why, for the record")
@@ -169,7 +169,7 @@ are signed like jobs: as a change of the job repository.`,
 				return fmt.Errorf("client label: %w", err)
 			}
 			var client webjob.Client
-			if err := s.Call(c.Context(), http.MethodGet, wire.ClientPath(args[0]), nil, nil, &client); err != nil {
+			if err := s.Call(c.Context(), http.MethodGet, api.ClientPath(args[0]), nil, nil, &client); err != nil {
 				return fmt.Errorf("client label: %w", err)
 			}
 			labels, err := changeLabels(client.Labels, args[1:])
@@ -181,7 +181,7 @@ are signed like jobs: as a change of the job repository.`,
 				return fmt.Errorf("client label: %w", err)
 			}
 			tellDraft(c, response)
-			if err := s.Call(c.Context(), http.MethodGet, wire.ClientPath(client.ID), nil, nil, &client); err != nil {
+			if err := s.Call(c.Context(), http.MethodGet, api.ClientPath(client.ID), nil, nil, &client); err != nil {
 				return fmt.Errorf("client label: %w", err)
 			}
 			return showClient(c, client)
@@ -218,7 +218,7 @@ func onClient(c *cobra.Command, open openHome, method, id string, in any, action
 		return err
 	}
 	var client webjob.Client
-	if err := s.Call(c.Context(), method, wire.ClientPath(id, action...), nil, in, &client); err != nil {
+	if err := s.Call(c.Context(), method, api.ClientPath(id, action...), nil, in, &client); err != nil {
 		return fmt.Errorf("client %s: %w", c.Name(), err)
 	}
 	return showClient(c, client)

@@ -10,9 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/cli"
-	"webjob.dev/webjob/hook"
-	"webjob.dev/webjob/wire"
+	"webjob.dev/webjob/api"
+	"webjob.dev/webjob/internal/cli"
+	"webjob.dev/webjob/internal/hook"
 )
 
 func hookCommand(open openHome) *cobra.Command {
@@ -34,25 +34,25 @@ func hookListCommand(open openHome) *cobra.Command {
 			if waiting || dead {
 				query := page.query()
 				query.Set("dead", strconv.FormatBool(dead))
-				var list wire.List[webjob.Delivery]
-				if err := s.Call(c.Context(), http.MethodGet, wire.PathDeliveries, query, nil, &list); err != nil {
+				var list api.List[webjob.Delivery]
+				if err := s.Call(c.Context(), http.MethodGet, api.PathDeliveries, query, nil, &list); err != nil {
 					return fmt.Errorf("hook list: %w", err)
 				}
 				next(c, list.Next)
 				return showDeliveries(c, list.Items)
 			}
-			var list wire.List[wire.HookInfo]
-			if err := s.Call(c.Context(), http.MethodGet, wire.PathHooks, nil, nil, &list); err != nil {
+			var list api.List[api.HookInfo]
+			if err := s.Call(c.Context(), http.MethodGet, api.PathHooks, nil, nil, &list); err != nil {
 				return fmt.Errorf("hook list: %w", err)
 			}
-			return cli.List(c, list.Items, []cli.Column[wire.HookInfo]{
-				{Title: "KIND", Cell: func(h wire.HookInfo) string { return h.Kind }},
-				{Title: "NAME", Cell: func(h wire.HookInfo) string { return h.Name }},
-				{Title: "ON", Cell: func(h wire.HookInfo) string { return strings.Trim(fmt.Sprint(h.On), "[]") }},
-				{Title: "JOBS", Cell: func(h wire.HookInfo) string { return strings.Join(h.Jobs, " ") }},
-				{Title: "CLIENTS", Cell: func(h wire.HookInfo) string { return h.Clients }},
-				{Title: "WHAT", Cell: func(h wire.HookInfo) string { return h.URL + strings.Join(h.Command, " ") }},
-				{Title: "IF IT FAILS", Cell: func(h wire.HookInfo) string { return h.OnFailure }},
+			return cli.List(c, list.Items, []cli.Column[api.HookInfo]{
+				{Title: "KIND", Cell: func(h api.HookInfo) string { return h.Kind }},
+				{Title: "NAME", Cell: func(h api.HookInfo) string { return h.Name }},
+				{Title: "ON", Cell: func(h api.HookInfo) string { return strings.Trim(fmt.Sprint(h.On), "[]") }},
+				{Title: "JOBS", Cell: func(h api.HookInfo) string { return strings.Join(h.Jobs, " ") }},
+				{Title: "CLIENTS", Cell: func(h api.HookInfo) string { return h.Clients }},
+				{Title: "WHAT", Cell: func(h api.HookInfo) string { return h.URL + strings.Join(h.Command, " ") }},
+				{Title: "IF IT FAILS", Cell: func(h api.HookInfo) string { return h.OnFailure }},
 			})
 		},
 	}
@@ -83,7 +83,7 @@ func hookTestCommand(open openHome) *cobra.Command {
 				return err
 			}
 			var answer hook.Answer
-			if err := s.Call(c.Context(), http.MethodPost, wire.PathHooks+"/"+url.PathEscape(args[0])+"/test", nil, struct{}{}, &answer); err != nil {
+			if err := s.Call(c.Context(), http.MethodPost, api.PathHooks+"/"+url.PathEscape(args[0])+"/test", nil, struct{}{}, &answer); err != nil {
 				return fmt.Errorf("hook test: %w", err)
 			}
 			fields := []cli.Field{{Name: "Decision:", Value: answer.Decision}, {Name: "Reason:", Value: answer.Reason}, {Name: "Labels:", Value: answer.Labels.String()}}
@@ -102,7 +102,7 @@ func hookRetryCommand(open openHome) *cobra.Command {
 	return &cobra.Command{
 		Use: "retry [NUMBER]", Short: "Deliver events that were given up: one, or all", Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			var request wire.RetryRequest
+			var request api.RetryRequest
 			if len(args) == 1 {
 				n, err := strconv.ParseInt(args[0], 10, 64)
 				if err != nil || n < 1 {
@@ -114,8 +114,8 @@ func hookRetryCommand(open openHome) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var response wire.RetryResponse
-			if err := s.Call(c.Context(), http.MethodPost, wire.PathDeliveries+"/retry", nil, request, &response); err != nil {
+			var response api.RetryResponse
+			if err := s.Call(c.Context(), http.MethodPost, api.PathDeliveries+"/retry", nil, request, &response); err != nil {
 				return fmt.Errorf("hook retry: %w", err)
 			}
 			return cli.Show(c, response, []cli.Field{{Name: "Tried again:", Value: strconv.FormatInt(response.Retried, 10)}})
@@ -141,8 +141,8 @@ func configCommand(open openHome) *cobra.Command {
 			if job != "" {
 				query.Set("job", job)
 			}
-			var explained wire.Explained
-			if err := s.Call(c.Context(), http.MethodGet, wire.PathConfig, query, nil, &explained); err != nil {
+			var explained api.Explained
+			if err := s.Call(c.Context(), http.MethodGet, api.PathConfig, query, nil, &explained); err != nil {
 				return fmt.Errorf("config explain: %w", err)
 			}
 			if explained.Error != "" {
@@ -175,7 +175,7 @@ in them is wrong it says what, and what held before goes on holding.`,
 			if err != nil {
 				return err
 			}
-			if err := s.Call(c.Context(), http.MethodPost, wire.PathConfig+"/reload", nil, struct{}{}, nil); err != nil {
+			if err := s.Call(c.Context(), http.MethodPost, api.PathConfig+"/reload", nil, struct{}{}, nil); err != nil {
 				return fmt.Errorf("config reload: %w", err)
 			}
 			c.PrintErrln("the configuration is in use")

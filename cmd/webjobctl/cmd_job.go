@@ -12,11 +12,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/cli"
-	"webjob.dev/webjob/config"
-	"webjob.dev/webjob/operator"
-	"webjob.dev/webjob/trust"
-	"webjob.dev/webjob/wire"
+	"webjob.dev/webjob/api"
+	"webjob.dev/webjob/internal/cli"
+	"webjob.dev/webjob/internal/config"
+	"webjob.dev/webjob/internal/operator"
+	"webjob.dev/webjob/internal/trust"
 )
 
 func jobCommand(open openHome) *cobra.Command {
@@ -155,8 +155,8 @@ func jobListCommand(open openHome) *cobra.Command {
 			if len(args) == 1 {
 				query.Set("name", args[0])
 			}
-			var list wire.List[webjob.JobVersion]
-			if err := s.Call(c.Context(), http.MethodGet, wire.PathOperatorJobs, query, nil, &list); err != nil {
+			var list api.List[webjob.JobVersion]
+			if err := s.Call(c.Context(), http.MethodGet, api.PathOperatorJobs, query, nil, &list); err != nil {
 				return fmt.Errorf("job list: %w", err)
 			}
 			next(c, list.Next)
@@ -224,26 +224,26 @@ func jobShowCommand(open openHome) *cobra.Command {
 	}
 }
 
-func getJob(c *cobra.Command, s *operator.Session, text string) (wire.JobDetail, error) {
-	var v wire.JobDetail
+func getJob(c *cobra.Command, s *operator.Session, text string) (api.JobDetail, error) {
+	var v api.JobDetail
 	name, version, err := parseJob(text)
 	if err != nil {
 		return v, err
 	}
 	if version == 0 {
-		var latest wire.LatestResponse
-		if err := s.Call(c.Context(), http.MethodGet, wire.OperatorJobPath(name, "latest"), nil, nil, &latest); err != nil {
+		var latest api.LatestResponse
+		if err := s.Call(c.Context(), http.MethodGet, api.OperatorJobPath(name, "latest"), nil, nil, &latest); err != nil {
 			return v, err
 		}
 		if version = latest.Version; version == 0 {
 			return v, webjob.Errorf(webjob.NotFound, "job %s is not published; webjobctl job list shows what is", name)
 		}
 	}
-	err = s.Call(c.Context(), http.MethodGet, wire.OperatorJobPath(name, strconv.FormatInt(version, 10)), nil, nil, &v)
+	err = s.Call(c.Context(), http.MethodGet, api.OperatorJobPath(name, strconv.FormatInt(version, 10)), nil, nil, &v)
 	return v, err
 }
 
-func showJob(c *cobra.Command, v wire.JobDetail, m *trust.SignedManifest, by []string) error {
+func showJob(c *cobra.Command, v api.JobDetail, m *trust.SignedManifest, by []string) error {
 	limits, err := json.Marshal(m.Limits)
 	if err != nil {
 		return err
@@ -314,4 +314,4 @@ func (p *pageFlags) add(c *cobra.Command) {
 	c.Flags().IntVar(&p.page.Limit, "limit", webjob.DefaultPage, fmt.Sprintf("rows, 1 to %d", webjob.MaxPage))
 }
 
-func (p *pageFlags) query() url.Values { return wire.EncodePage(p.page) }
+func (p *pageFlags) query() url.Values { return api.EncodePage(p.page) }

@@ -10,9 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/cli"
-	"webjob.dev/webjob/operator"
-	"webjob.dev/webjob/wire"
+	"webjob.dev/webjob/api"
+	"webjob.dev/webjob/internal/cli"
+	"webjob.dev/webjob/internal/operator"
 )
 
 func orderCommand(open openHome) *cobra.Command {
@@ -119,8 +119,8 @@ func newOrder(c *cobra.Command, open openHome, f *orderFlags, args []string) err
 	}
 	status, err := s.Submit(c.Context(), plan)
 	if webjob.KindOf(err) == webjob.Conflict && f.id != "" {
-		var known wire.OrderDetail
-		if s.Call(c.Context(), http.MethodGet, wire.OrderPath(f.id), nil, nil, &known) == nil && operator.SameOrder(known.Order, plan.Order) {
+		var known api.OrderDetail
+		if s.Call(c.Context(), http.MethodGet, api.OrderPath(f.id), nil, nil, &known) == nil && operator.SameOrder(known.Order, plan.Order) {
 			c.PrintErrf("order %s was given before; nothing was added\n", f.id)
 			status, err = known.OrderStatus, nil
 		}
@@ -134,14 +134,14 @@ func newOrder(c *cobra.Command, open openHome, f *orderFlags, args []string) err
 	if f.watch {
 		return watchOrder(c, s, status.ID)
 	}
-	return showOrder(c, wire.OrderDetail{OrderStatus: status})
+	return showOrder(c, api.OrderDetail{OrderStatus: status})
 }
 
 // selectClients asks whom the selector means, and refuses to take nobody or, unless
 // it says so, everybody.
-func selectClients(c *cobra.Command, s *operator.Session, plan *operator.OrderPlan) (wire.SelectResponse, error) {
-	var selected wire.SelectResponse
-	if err := s.Call(c.Context(), http.MethodPost, wire.PathSelect, nil, wire.SelectRequest{On: plan.On}, &selected); err != nil {
+func selectClients(c *cobra.Command, s *operator.Session, plan *operator.OrderPlan) (api.SelectResponse, error) {
+	var selected api.SelectResponse
+	if err := s.Call(c.Context(), http.MethodPost, api.PathSelect, nil, api.SelectRequest{On: plan.On}, &selected); err != nil {
 		return selected, err
 	}
 	selector, err := webjob.ParseSelector(plan.On)
@@ -157,7 +157,7 @@ func selectClients(c *cobra.Command, s *operator.Session, plan *operator.OrderPl
 	return selected, nil
 }
 
-func examples(selected wire.SelectResponse) string {
+func examples(selected api.SelectResponse) string {
 	text := strings.Join(selected.Examples, ", ")
 	if selected.Matching > int64(len(selected.Examples)) {
 		text += ", ..."

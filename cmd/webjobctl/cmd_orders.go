@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/cli"
-	"webjob.dev/webjob/wire"
+	"webjob.dev/webjob/api"
+	"webjob.dev/webjob/internal/cli"
 )
 
 func countsOf(counts webjob.Counts) string {
@@ -50,7 +50,7 @@ func scheduleOf(o webjob.OrderStatus) string {
 	return text
 }
 
-func showOrder(c *cobra.Command, o wire.OrderDetail) error {
+func showOrder(c *cobra.Command, o api.OrderDetail) error {
 	conduct := []string{}
 	for _, part := range []struct {
 		set  bool
@@ -105,13 +105,13 @@ func orderListCommand(open openHome) *cobra.Command {
 			}
 			query := page.query()
 			filter.State = webjob.OrderState(state)
-			for key, values := range wire.EncodeOrderFilter(filter) {
+			for key, values := range api.EncodeOrderFilter(filter) {
 				if key != "limit" {
 					query[key] = values
 				}
 			}
-			var list wire.List[webjob.OrderStatus]
-			if err := s.Call(c.Context(), http.MethodGet, wire.PathOrders, query, nil, &list); err != nil {
+			var list api.List[webjob.OrderStatus]
+			if err := s.Call(c.Context(), http.MethodGet, api.PathOrders, query, nil, &list); err != nil {
 				return fmt.Errorf("order list: %w", err)
 			}
 			next(c, list.Next)
@@ -152,8 +152,8 @@ func onOrder(c *cobra.Command, open openHome, method, id string, in any, action 
 	if err != nil {
 		return err
 	}
-	var detail wire.OrderDetail
-	if err := s.Call(c.Context(), method, wire.OrderPath(id, action...), nil, in, &detail); err != nil {
+	var detail api.OrderDetail
+	if err := s.Call(c.Context(), method, api.OrderPath(id, action...), nil, in, &detail); err != nil {
 		return fmt.Errorf("order %s: %w", c.Name(), err)
 	}
 	return showOrder(c, detail)
@@ -174,8 +174,8 @@ func orderRunsCommand(open openHome) *cobra.Command {
 			if state != "" {
 				query.Set("state", state)
 			}
-			var list wire.List[webjob.OrderRun]
-			if err := s.Call(c.Context(), http.MethodGet, wire.OrderPath(args[0], "runs"), query, nil, &list); err != nil {
+			var list api.List[webjob.OrderRun]
+			if err := s.Call(c.Context(), http.MethodGet, api.OrderPath(args[0], "runs"), query, nil, &list); err != nil {
 				return fmt.Errorf("order runs: %w", err)
 			}
 			next(c, list.Next)
@@ -194,7 +194,7 @@ func orderRunsCommand(open openHome) *cobra.Command {
 }
 
 func orderStopCommand(open openHome) *cobra.Command {
-	var request wire.StopRequest
+	var request api.StopRequest
 	c := &cobra.Command{
 		Use: "stop ORDER", Short: "Hold back what has not begun", Args: cobra.ExactArgs(1),
 		Long: `Stop holds back the runs that have not begun; those under way end by themselves, or are ended

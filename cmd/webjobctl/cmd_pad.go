@@ -7,9 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"webjob.dev/webjob/bundle"
-	"webjob.dev/webjob/cli"
-	"webjob.dev/webjob/pad"
+	"webjob.dev/webjob/internal/bundle"
+	"webjob.dev/webjob/internal/cli"
+	"webjob.dev/webjob/internal/pad"
 )
 
 func padCommand() *cobra.Command {

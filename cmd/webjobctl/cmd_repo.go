@@ -11,10 +11,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/cli"
-	"webjob.dev/webjob/operator"
-	"webjob.dev/webjob/trust"
-	"webjob.dev/webjob/wire"
+	"webjob.dev/webjob/api"
+	"webjob.dev/webjob/internal/cli"
+	"webjob.dev/webjob/internal/operator"
+	"webjob.dev/webjob/internal/trust"
 )
 
 func repoCommand(open openHome) *cobra.Command {
@@ -37,7 +37,7 @@ enough, it takes effect at once.`,
 }
 
 // tellDraft says what became of a draft.
-func tellDraft(c *cobra.Command, response wire.DraftResponse) {
+func tellDraft(c *cobra.Command, response api.DraftResponse) {
 	if !response.Landed {
 		c.PrintErrf("draft %s waits for %d more signature(s); colleagues sign it with: webjobctl repo sign %s\n", response.ID, response.Missing, response.ID)
 	}
@@ -275,7 +275,7 @@ func repoDropCommand(open openHome) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := s.Call(c.Context(), http.MethodDelete, wire.DraftPath(args[0]), nil, nil, nil); err != nil {
+			if err := s.Call(c.Context(), http.MethodDelete, api.DraftPath(args[0]), nil, nil, nil); err != nil {
 				return fmt.Errorf("repo drop: %w", err)
 			}
 			return cli.Show(c, map[string]string{"dropped": args[0]}, []cli.Field{{Name: "Dropped:", Value: args[0]}})

@@ -12,9 +12,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/cli"
-	"webjob.dev/webjob/operator"
-	"webjob.dev/webjob/wire"
+	"webjob.dev/webjob/api"
+	"webjob.dev/webjob/internal/cli"
+	"webjob.dev/webjob/internal/operator"
 )
 
 func resultCommand(open openHome) *cobra.Command {
@@ -44,8 +44,8 @@ func resultListCommand(open openHome) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var list wire.List[webjob.Result]
-			if err := s.Call(c.Context(), http.MethodGet, wire.PathOperatorResults, wire.EncodeResultFilter(filter), nil, &list); err != nil {
+			var list api.List[webjob.Result]
+			if err := s.Call(c.Context(), http.MethodGet, api.PathOperatorResults, api.EncodeResultFilter(filter), nil, &list); err != nil {
 				return fmt.Errorf("result list: %w", err)
 			}
 			next(c, list.Next)

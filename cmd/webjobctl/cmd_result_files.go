@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/cli"
+	"webjob.dev/webjob/internal/cli"
 )
 
 func resultFilesCommand(open openHome) *cobra.Command {

@@ -11,9 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/cli"
-	"webjob.dev/webjob/operator"
-	"webjob.dev/webjob/trust"
+	"webjob.dev/webjob/internal/cli"
+	"webjob.dev/webjob/internal/operator"
+	"webjob.dev/webjob/internal/trust"
 )
 
 func signCommand(open openHome, ask operator.Passphrases) *cobra.Command {

@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/cli"
-	"webjob.dev/webjob/wire"
+	"webjob.dev/webjob/api"
+	"webjob.dev/webjob/internal/cli"
 )
 
 func tokenCommand(open openHome) *cobra.Command {
@@ -27,7 +27,7 @@ like a password.`,
 		Example: `  webjobctl token new --label env=prod --label role=db
   webjobctl token new --uses 50 --ttl 1h`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			request := wire.NewTokenRequest{Role: webjob.RoleClient, Uses: uses, TTLSeconds: int64(ttl / time.Second)}
+			request := api.NewTokenRequest{Role: webjob.RoleClient, Uses: uses, TTLSeconds: int64(ttl / time.Second)}
 			var err error
 			if request.Labels, err = webjob.ParseLabels(labels); err != nil {
 				return fmt.Errorf("token new: %w", err)

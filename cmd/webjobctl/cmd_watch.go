@@ -11,9 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/cli"
-	"webjob.dev/webjob/operator"
-	"webjob.dev/webjob/wire"
+	"webjob.dev/webjob/api"
+	"webjob.dev/webjob/internal/cli"
+	"webjob.dev/webjob/internal/operator"
 )
 
 // watchInterval is how often an order that is watched is looked at.
@@ -43,8 +43,8 @@ func watchOrder(c *cobra.Command, s *operator.Session, id string) error {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
 	for {
-		var o wire.OrderDetail
-		err := s.Call(c.Context(), http.MethodGet, wire.OrderPath(id), nil, nil, &o)
+		var o api.OrderDetail
+		err := s.Call(c.Context(), http.MethodGet, api.OrderPath(id), nil, nil, &o)
 		switch {
 		case c.Context().Err() != nil:
 			return nil
@@ -86,7 +86,7 @@ type orderView struct {
 	last     string
 }
 
-func (v *orderView) draw(o wire.OrderDetail) {
+func (v *orderView) draw(o api.OrderDetail) {
 	ended := int64(0)
 	for state, n := range o.Counts {
 		if !state.Open() {
@@ -130,7 +130,7 @@ func (v *orderView) note(line string) {
 	fmt.Fprintln(v.out, cli.Printable(line))
 }
 
-func reasonOf(o wire.OrderDetail) string {
+func reasonOf(o api.OrderDetail) string {
 	if o.Reason == "" {
 		return ""
 	}

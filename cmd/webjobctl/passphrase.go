@@ -9,7 +9,7 @@ import (
 	"golang.org/x/term"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/operator"
+	"webjob.dev/webjob/internal/operator"
 )
 
 // passphraseVariable gives the passphrase in scripts.

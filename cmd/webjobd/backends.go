@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 
-	"webjob.dev/webjob/blob/files"
-	"webjob.dev/webjob/server"
-	"webjob.dev/webjob/store/sqlite"
+	"webjob.dev/webjob/internal/blob/files"
+	"webjob.dev/webjob/internal/server"
+	"webjob.dev/webjob/internal/store/sqlite"
 )
 
 // openBackends is where adapters are chosen.

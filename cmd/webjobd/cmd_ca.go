@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"webjob.dev/webjob/server"
+	"webjob.dev/webjob/internal/server"
 )
 
 func caCommand() *cobra.Command {

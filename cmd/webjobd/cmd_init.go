@@ -5,8 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"webjob.dev/webjob/cli"
-	"webjob.dev/webjob/server"
+	"webjob.dev/webjob/internal/cli"
+	"webjob.dev/webjob/internal/server"
 )
 
 func initCommand() *cobra.Command {

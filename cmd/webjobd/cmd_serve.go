@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"webjob.dev/webjob/server"
+	"webjob.dev/webjob/internal/server"
 )
 
 // closeTime bounds the last writes of a server that stops.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"webjob.dev/webjob/cli"
+	"webjob.dev/webjob/internal/cli"
 )
 
 func main() {

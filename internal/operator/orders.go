@@ -1,0 +1,215 @@
+package operator
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"webjob.dev/webjob"
+	"webjob.dev/webjob/api"
+	"webjob.dev/webjob/internal/trust"
+)
+
+// OrderPlan is an order before it is signed: its job may still be "the newest".
+type OrderPlan struct {
+	webjob.Order
+	Keys []*trust.PrivateKey
+}
+
+// NewOrderID returns a fresh id that sorts by day and that people can type.
+func NewOrderID(now time.Time) string {
+	random := make([]byte, 5)
+	_, _ = rand.Read(random) // never fails
+	return now.UTC().Format("20060102") + "-" + strings.ToLower(base32.StdEncoding.EncodeToString(random))
+}
+
+// ParseJobReference reads NAME or NAME@VERSION; version is 0 for the newest.
+func ParseJobReference(text string) (name string, version int64, err error) {
+	name, number, found := strings.Cut(text, "@")
+	if err := webjob.CheckJobName(name); err != nil {
+		return "", 0, err
+	}
+	if !found {
+		return name, 0, nil
+	}
+	version, err = strconv.ParseInt(number, 10, 64)
+	if err != nil || version < 1 {
+		return "", 0, webjob.Errorf(webjob.Invalid, "%.80q is no job version; write NAME or NAME@VERSION", text)
+	}
+	return name, version, nil
+}
+
+// Complete fills in the version and the manifest of the job, from what was signed: the
+// server's word does not count.
+func (s *Session) Complete(ctx context.Context, p *OrderPlan) (*trust.SignedManifest, error) {
+	r, err := s.trusted(ctx)
+	if err != nil {
+		return nil, err
+	}
+	index, err := r.Index(p.Job)
+	if webjob.KindOf(err) == webjob.NotFound {
+		return nil, webjob.Errorf(webjob.NotFound, "job %s is not published; webjobctl job list shows what is", p.Job)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if p.Version == 0 {
+		if len(index.Versions) == 0 {
+			return nil, webjob.Errorf(webjob.Conflict, "every version of job %s was withdrawn; publish it anew", p.Job)
+		}
+		p.Version = index.Versions[len(index.Versions)-1].Version
+	}
+	signed, err := index.Version(p.Version)
+	if err != nil && p.Version <= index.Latest {
+		return nil, webjob.Errorf(webjob.Conflict, "job %s version %d was withdrawn; name another version, as in %s@N", p.Job, p.Version, p.Job)
+	}
+	if err != nil {
+		return nil, webjob.Errorf(webjob.NotFound, "job %s has no version %d; the latest is %d", p.Job, p.Version, index.Latest)
+	}
+	m, err := s.manifest(ctx, p.Job, signed, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	if err := m.CheckArguments(p.Arguments); err != nil {
+		return nil, err
+	}
+	p.Manifest = m.Digest
+	return m, nil
+}
+
+// manifest gets the manifest of a version that an index names.
+func (s *Session) manifest(ctx context.Context, job string, signed trust.IndexVersion, now time.Time) (*trust.SignedManifest, error) {
+	var detail api.JobDetail
+	if err := s.Call(ctx, http.MethodGet, api.OperatorJobPath(job, strconv.FormatInt(signed.Version, 10)), nil, nil, &detail); err != nil {
+		return nil, err
+	}
+	return trust.ParseManifest(detail.Text, signed.Manifest, now)
+}
+
+// Verify finds a published version in the signed job repository and returns its
+// manifest with the names of who signed. A version that was withdrawn is shown as its
+// publisher signed it: by nobody any more.
+func (s *Session) Verify(ctx context.Context, v api.JobDetail) (m *trust.SignedManifest, by []string, err error) {
+	r, err := s.trusted(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	index, err := r.Index(v.Name)
+	if err != nil {
+		return nil, nil, err
+	}
+	// Judged at the time of publication, so that an expired version can be shown.
+	signed, err := index.Version(v.Version)
+	if webjob.KindOf(err) == webjob.NotFound && !v.WithdrawnAt.IsZero() {
+		m, err = trust.ParseManifest(v.Text, v.Manifest, v.PublishedAt)
+		return m, []string{"nobody: it was withdrawn"}, err
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if m, err = trust.ParseManifest(v.Text, signed.Manifest, v.PublishedAt); err != nil {
+		return nil, nil, err
+	}
+	ids, err := r.SignedBy(trust.JobPath(v.Name))
+	names := s.namesIn(r)
+	for _, id := range ids {
+		by = append(by, names(id))
+	}
+	slices.Sort(by)
+	return m, by, err
+}
+
+// submitAttempts is how often a signed order is sent to a server that does not answer.
+// It is the same order each time, so it is taken once.
+const submitAttempts = 3
+
+// Submit signs the order and hands it to the server.
+func (s *Session) Submit(ctx context.Context, p *OrderPlan) (webjob.OrderStatus, error) {
+	var status webjob.OrderStatus
+	envelope, err := trust.SignOrder(&p.Order, p.Keys...)
+	if err != nil {
+		return status, err
+	}
+	for attempt := 1; ; attempt++ {
+		err = s.Call(ctx, http.MethodPost, api.PathOrders, nil, api.OrderRequest{Envelope: envelope}, &status)
+		if webjob.KindOf(err) != webjob.Unavailable || attempt == submitAttempts || ctx.Err() != nil {
+			return status, err
+		}
+		timer := time.NewTimer(time.Second)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// Pending is an order that waits for signatures, and what would run where.
+type Pending struct {
+	Status   webjob.OrderStatus
+	Envelope []byte
+	Signed   *trust.SignedOrder
+	Manifest *trust.SignedManifest
+	Selected api.SelectResponse
+}
+
+// Pending returns an order as it is signed, verified as far as it goes.
+func (s *Session) Pending(ctx context.Context, id string) (*Pending, error) {
+	r, err := s.trusted(ctx)
+	if err != nil {
+		return nil, err
+	}
+	policy, err := r.Policy()
+	if err != nil {
+		return nil, err
+	}
+	var detail api.OrderDetail
+	if err := s.Call(ctx, http.MethodGet, api.OrderPath(id), nil, nil, &detail); err != nil {
+		return nil, err
+	}
+	p := &Pending{Status: detail.OrderStatus, Envelope: detail.Envelope}
+	if p.Signed, err = policy.OpenOrder(detail.Envelope); err != nil {
+		return nil, err
+	}
+	if p.Signed.ID != id {
+		return nil, webjob.Errorf(webjob.Refused, "asked for order %s and got order %s; the server swapped them", id, p.Signed.ID)
+	}
+	index, err := r.Index(p.Signed.Job)
+	if err != nil {
+		return nil, err
+	}
+	version, err := index.Version(p.Signed.Version)
+	if err != nil {
+		return nil, err
+	}
+	if version.Manifest != p.Signed.Manifest {
+		return nil, webjob.Errorf(webjob.Refused, "order %s is for manifest %s, and %s version %d has %s; do not sign it", id, p.Signed.Manifest.Short(), p.Signed.Job, version.Version, version.Manifest.Short())
+	}
+	if p.Manifest, err = s.manifest(ctx, p.Signed.Job, version, time.Now()); err != nil {
+		return nil, err
+	}
+	err = s.Call(ctx, http.MethodPost, api.PathSelect, nil, api.SelectRequest{On: p.Signed.On}, &p.Selected)
+	return p, err
+}
+
+// Approve adds the keys' signatures to an order that was looked at.
+func (s *Session) Approve(ctx context.Context, p *Pending, keys []*trust.PrivateKey) (webjob.OrderStatus, error) {
+	var status webjob.OrderStatus
+	envelope, err := trust.ApproveOrder(p.Envelope, keys...)
+	if err != nil {
+		return status, err
+	}
+	err = s.Call(ctx, http.MethodPost, api.OrderPath(p.Signed.ID, "approve"), nil, api.OrderRequest{Envelope: envelope}, &status)
+	return status, err
+}
+
+// SameOrder reports whether an order that exists asks for the same: it makes giving
+// an order with an id of one's own twice harmless.
+func SameOrder(a, b webjob.Order) bool {
+	return a.Job == b.Job && a.Manifest == b.Manifest && a.On == b.On && slices.Equal(a.Arguments, b.Arguments)
+}

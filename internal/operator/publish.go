@@ -1,0 +1,190 @@
+package operator
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"webjob.dev/webjob"
+	"webjob.dev/webjob/api"
+	"webjob.dev/webjob/internal/trust"
+)
+
+// Publication is a job on its way to the server.
+type Publication struct {
+	Description *Description
+	Scope       webjob.Scope
+	Version     int64    // 0 takes the next one
+	Keys        []string // names of keys; none are those of the folder that may sign
+}
+
+// Published is a version that was signed; the draft says whether others must sign, too.
+type Published struct {
+	webjob.JobVersion
+	Draft api.DraftResponse `json:"draft"`
+}
+
+// Publish uploads the payloads that the server has not yet, adds the version to the
+// index of its job, and signs that.
+func (s *Session) Publish(ctx context.Context, p Publication) (Published, error) {
+	d := p.Description
+	var published Published
+	if err := d.Check(); err != nil {
+		return published, err
+	}
+	r, err := s.trusted(ctx)
+	if err != nil {
+		return published, err
+	}
+	index, err := indexOf(r, d.Name)
+	if err != nil {
+		return published, err
+	}
+	version := p.Version
+	if version == 0 {
+		version = index.Latest + 1
+	}
+	packed, err := os.MkdirTemp("", "webjob-bundles-")
+	if err != nil {
+		return published, webjob.Errorf(webjob.Unavailable, "%w", err)
+	}
+	defer func() { _ = os.RemoveAll(packed) }() // only copies
+	m, text, files, err := d.manifest(packed, version, p.Scope)
+	if err != nil {
+		return published, err
+	}
+	if err := index.Add(m, webjob.DigestOf(text)); err != nil {
+		return published, err
+	}
+	for _, payload := range m.Payloads {
+		if err := s.uploadPayload(ctx, payload, files[payload.Digest]); err != nil {
+			return published, err
+		}
+	}
+	published.JobVersion = webjob.JobVersion{
+		Name: m.Name, Version: m.Version, Scope: m.Scope, Description: m.Description, Manifest: webjob.DigestOf(text), Expires: m.Expires, Payloads: m.Payloads,
+	}
+	published.Draft, err = s.ProposeIndex(ctx, r, index, fmt.Sprintf("publish %s version %d", m.Name, m.Version), p.Keys, text)
+	return published, err
+}
+
+// manifest describes the job for signing, and returns its canonical JSON and the files
+// of the payloads, by digest. Folders are packed into the folder packed.
+func (d *Description) manifest(packed string, version int64, scope webjob.Scope) (m *webjob.Manifest, text []byte, files map[webjob.Digest]string, err error) {
+	created := time.Now().UTC().Truncate(time.Second)
+	m = &webjob.Manifest{
+		Format: webjob.JobFormat, Name: d.Name, Version: version, Scope: scope, Description: d.Text,
+		Created: created, Expires: created.Add(time.Duration(d.ValidFor)).Truncate(time.Second),
+		Interpreter: d.Interpreter, Arguments: d.Arguments, Leftovers: d.Leftovers, Limits: d.limits(),
+		Collect: d.Collect.collect(d.Limits.limits()),
+	}
+	files = map[webjob.Digest]string{}
+	for i, payload := range d.Payloads {
+		described, file, err := d.describe(payload, filepath.Join(packed, strconv.Itoa(i)))
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		if payload.Signature != "" {
+			if described.Signature, err = os.ReadFile(filepath.Join(d.dir, payload.Signature)); err != nil {
+				return nil, nil, nil, webjob.Errorf(webjob.Invalid, "signature for %s: %w", payload.Platform, err)
+			}
+		}
+		files[described.Digest] = file
+		m.Payloads = append(m.Payloads, described)
+	}
+	text, err = trust.EncodeManifest(m)
+	return m, text, files, err
+}
+
+// indexOf returns the index of a job, an empty one when it has none yet.
+func indexOf(r *trust.Repository, job string) (*trust.JobIndex, error) {
+	if err := webjob.CheckJobName(job); err != nil {
+		return nil, err
+	}
+	index, err := r.Index(job)
+	if webjob.KindOf(err) == webjob.NotFound {
+		return trust.NewJobIndex(job), nil
+	}
+	return index, err
+}
+
+// ProposeIndex signs and hands in a new index of a job, with the manifests of versions
+// that are new.
+func (s *Session) ProposeIndex(ctx context.Context, r *trust.Repository, index *trust.JobIndex, summary string, keys []string, manifests ...[]byte) (api.DraftResponse, error) {
+	content, err := index.Encode()
+	if err != nil {
+		return api.DraftResponse{}, err
+	}
+	draft, err := r.Propose(summary, map[string][]byte{trust.JobPath(index.Job): content}, time.Now())
+	if err != nil {
+		return api.DraftResponse{}, err
+	}
+	draft.Manifests = manifests
+	return s.Hand(ctx, r, draft, keys)
+}
+
+// Withdraw takes a version, or all when it is 0, out of the signed index. The server
+// gives it out no more from now on, also while the index waits for signatures.
+func (s *Session) Withdraw(ctx context.Context, job string, version int64, keys []string) (api.DraftResponse, error) {
+	r, err := s.trusted(ctx)
+	if err != nil {
+		return api.DraftResponse{}, err
+	}
+	query := url.Values{}
+	summary := "withdraw all versions of " + job
+	if version > 0 {
+		query.Set("version", strconv.FormatInt(version, 10))
+		summary = fmt.Sprintf("withdraw %s version %d", job, version)
+	}
+	if err := s.Call(ctx, http.MethodPost, api.OperatorJobPath(job, "withdraw"), query, nil, nil); err != nil {
+		return api.DraftResponse{}, err
+	}
+	index, err := r.Index(job)
+	if err != nil {
+		return api.DraftResponse{}, err
+	}
+	before := len(index.Versions)
+	if index.Withdraw(version); len(index.Versions) == before {
+		return api.DraftResponse{Landed: true}, nil // it was withdrawn before
+	}
+	return s.ProposeIndex(ctx, r, index, summary, keys)
+}
+
+// SetLabels signs and hands in the labels of a client.
+func (s *Session) SetLabels(ctx context.Context, client string, labels webjob.Labels, keys []string) (api.DraftResponse, error) {
+	r, err := s.trusted(ctx)
+	if err != nil {
+		return api.DraftResponse{}, err
+	}
+	content, err := trust.EncodeLabels(labels)
+	if err != nil {
+		return api.DraftResponse{}, err
+	}
+	draft, err := r.Propose(fmt.Sprintf("labels of %s: %s", client, labels), map[string][]byte{trust.ClientPath(client): content}, time.Now())
+	if err != nil {
+		return api.DraftResponse{}, err
+	}
+	return s.Hand(ctx, r, draft, keys)
+}
+
+func (s *Session) uploadPayload(ctx context.Context, p webjob.Payload, file string) error {
+	err := s.Call(ctx, http.MethodHead, api.OperatorBlobPath(p.Digest), nil, nil, nil)
+	if webjob.KindOf(err) != webjob.NotFound {
+		return err
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return webjob.Errorf(webjob.Invalid, "payload for %s: %w", p.Platform, err)
+	}
+	defer func() { _ = f.Close() }() // only read
+	response, err := s.Send(ctx, http.MethodPut, api.OperatorBlobPath(p.Digest), nil, f, p.Size)
+	if err != nil {
+		return err
+	}
+	return response.Body.Close()
+}

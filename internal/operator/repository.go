@@ -1,0 +1,281 @@
+package operator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"net/http"
+	"os"
+	"slices"
+	"time"
+
+	"webjob.dev/webjob"
+	"webjob.dev/webjob/api"
+	"webjob.dev/webjob/internal/trust"
+	"webjob.dev/webjob/wire"
+)
+
+// Repository is the job repository as this operator verified it, and the drafts that
+// wait for signatures. View is nil before there is one.
+type Repository struct {
+	View   *trust.Repository
+	Drafts []*trust.Draft
+	Online *trust.PublicKey // of the server
+}
+
+// PinnedRepository returns the view that was verified last. NotFound says that none is
+// pinned here.
+func (h *Home) PinnedRepository() (*trust.Repository, error) {
+	data, err := os.ReadFile(h.path(repositoryFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, webjob.Errorf(webjob.NotFound, "no job repository is pinned here; make one with webjobctl repo init, or pin your colleagues' with webjobctl repo pin DIGEST")
+	}
+	if err != nil {
+		return nil, webjob.Errorf(webjob.Invalid, "%w", err)
+	}
+	r, err := trust.ParseRepositoryAsSeen(data, time.Now())
+	if err != nil {
+		return nil, webjob.Errorf(webjob.Invalid, "%s is damaged: %w; remove it and pin again", h.path(repositoryFile), err)
+	}
+	return r, nil
+}
+
+func (h *Home) keepRepository(r *trust.Repository) error {
+	data, err := r.Encode()
+	if err != nil {
+		return err
+	}
+	return h.replaceFile(repositoryFile, data)
+}
+
+// Repository gets what is new in the job repository, verifies and keeps it.
+func (s *Session) Repository(ctx context.Context) (*Repository, error) {
+	return s.repository(ctx, (*trust.Repository).Update)
+}
+
+// RepositoryAsSeen is Repository also when parts of it have expired.
+func (s *Session) RepositoryAsSeen(ctx context.Context) (*Repository, error) {
+	return s.repository(ctx, (*trust.Repository).UpdateAsSeen)
+}
+
+func (s *Session) repository(ctx context.Context, update func(*trust.Repository, webjob.RepositoryBundle, time.Time) (*trust.Repository, error)) (*Repository, error) {
+	pinned, err := s.home.PinnedRepository()
+	if err != nil && webjob.KindOf(err) != webjob.NotFound {
+		return nil, err
+	}
+	request := wire.RepositoryRequest{}
+	if pinned != nil {
+		request.Have = pinned.Have()
+	}
+	state, err := s.repositoryState(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	r, err := readState(state)
+	if err != nil || pinned == nil || state.First == nil {
+		return r, err
+	}
+	if r.View, err = update(pinned, state.Bundle, time.Now()); err != nil {
+		return nil, err
+	}
+	return r, s.home.keepRepository(r.View)
+}
+
+func (s *Session) repositoryState(ctx context.Context, request wire.RepositoryRequest) (api.RepositoryState, error) {
+	var state api.RepositoryState
+	err := s.Call(ctx, http.MethodPost, api.PathRepositoryState, nil, request, &state)
+	return state, err
+}
+
+func readState(state api.RepositoryState) (*Repository, error) {
+	r := &Repository{}
+	var err error
+	if r.Online, err = trust.ParsePublicKey(state.Online); err != nil {
+		return nil, err
+	}
+	for _, encoded := range state.Drafts {
+		var d trust.Draft
+		if err := json.Unmarshal(encoded, &d); err != nil {
+			return nil, webjob.Errorf(webjob.Invalid, "a draft is not readable: %w", err)
+		}
+		r.Drafts = append(r.Drafts, &d)
+	}
+	return r, nil
+}
+
+// trusted returns the view, which must be there.
+func (s *Session) trusted(ctx context.Context) (*trust.Repository, error) {
+	r, err := s.Repository(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if r.View == nil {
+		_, err := s.home.PinnedRepository()
+		if err == nil {
+			err = webjob.Errorf(webjob.NotFound, "this server has no job repository yet; the draft of one may wait: webjobctl repo status")
+		}
+		return nil, err
+	}
+	return r.View, nil
+}
+
+// Pin pins the server's job repository when its first or its newest root has the
+// digest that a colleague told.
+func (s *Session) Pin(ctx context.Context, want webjob.Digest) (*trust.Repository, error) {
+	state, err := s.repositoryState(ctx, wire.RepositoryRequest{Have: webjob.RepositoryHave{Roles: map[string]int64{trust.RoleRoot: 1}}})
+	if err != nil {
+		return nil, err
+	}
+	if state.First == nil {
+		return nil, webjob.Errorf(webjob.NotFound, "this server has no job repository yet")
+	}
+	roots := append([][]byte{state.First}, state.Bundle.Roots...)
+	for i, root := range roots {
+		if webjob.DigestOf(root) != want {
+			continue
+		}
+		r, err := trust.NewRepository(root)
+		if err != nil {
+			return nil, err
+		}
+		state.Bundle.Roots = roots[i+1:]
+		if r, err = r.Update(state.Bundle, time.Now()); err != nil {
+			return nil, err
+		}
+		return r, s.home.keepRepository(r)
+	}
+	return nil, webjob.Errorf(webjob.Refused, "no root of the server's job repository is %s (the first is %s, the newest %s); nothing was pinned",
+		want, webjob.DigestOf(roots[0]), webjob.DigestOf(roots[len(roots)-1]))
+}
+
+// People returns the named public keys of this folder.
+func (h *Home) People(names []string) ([]trust.NamedKey, error) {
+	var people []trust.NamedKey
+	for _, name := range names {
+		key, err := h.PublicKey(name)
+		if err != nil {
+			return nil, err
+		}
+		people = append(people, trust.NewNamedKey(name, key))
+	}
+	return people, nil
+}
+
+// NewRepository drafts a job repository that so many of the people sign, signs it with
+// the keys that are here, and hands it in.
+func (s *Session) NewRepository(ctx context.Context, people []trust.NamedKey, threshold int) (*trust.Draft, api.DraftResponse, error) {
+	r, err := s.Repository(ctx)
+	if err != nil {
+		return nil, api.DraftResponse{}, err
+	}
+	if _, err := s.home.PinnedRepository(); webjob.KindOf(err) != webjob.NotFound {
+		return nil, api.DraftResponse{}, errors.Join(err, webjob.Errorf(webjob.Conflict, "a job repository is pinned here already; webjobctl repo rotate gives it to other people"))
+	}
+	d, err := trust.NewDraft(people, threshold, r.Online, time.Now())
+	if err != nil {
+		return nil, api.DraftResponse{}, err
+	}
+	response, err := s.Hand(ctx, nil, d, nil)
+	return d, response, err
+}
+
+// Hand signs a draft and hands it in: a new one, or one that waits. It signs with the
+// keys of these names or, without names, with those of this folder that may. What
+// landed is verified, and pinned when nothing was.
+func (s *Session) Hand(ctx context.Context, base *trust.Repository, d *trust.Draft, names []string) (api.DraftResponse, error) {
+	var response api.DraftResponse
+	if _, err := d.Changes(base, time.Now(), s.Names(nil)); err != nil {
+		return response, err
+	}
+	chosen, err := s.Signers(base, d, names)
+	if err != nil {
+		return response, err
+	}
+	keys, err := s.home.SigningKeys(chosen)
+	if err != nil {
+		return response, err
+	}
+	if _, err := d.Sign(base, keys...); err != nil {
+		return response, err
+	}
+	encoded, err := json.Marshal(d)
+	if err != nil {
+		return response, err
+	}
+	path := api.PathDrafts
+	if d.ID != "" {
+		path = api.DraftPath(d.ID)
+	}
+	if err := s.Call(ctx, http.MethodPost, path, nil, api.DraftRequest{Draft: encoded}, &response); err != nil {
+		return response, err
+	}
+	root := d.Roles[trust.RoleRoot]
+	if base != nil || root == nil {
+		return response, nil
+	}
+	// A first root: what was signed here is what this operator trusts.
+	if !response.Landed {
+		return response, nil
+	}
+	state, err := s.repositoryState(ctx, wire.RepositoryRequest{Have: webjob.RepositoryHave{Roles: map[string]int64{trust.RoleRoot: 1}}})
+	if err != nil {
+		return response, err
+	}
+	if !d.SameRoot(state.First) {
+		return response, webjob.Errorf(webjob.Refused, "the server made another root of the draft than what was signed here; nothing was pinned")
+	}
+	_, err = s.Pin(ctx, webjob.DigestOf(state.First))
+	return response, err
+}
+
+// Signers returns the names of the keys of this folder, of these names if there are
+// any, whose signatures are still to come. Refused says that there are none.
+func (s *Session) Signers(base *trust.Repository, d *trust.Draft, names []string) ([]string, error) {
+	needs, err := d.Needs(base)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := s.home.Keys()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(keys, func(k Key) bool { return k.Name == name && k.Private }) {
+			return nil, webjob.Errorf(webjob.NotFound, "there is no private key %s here; webjobctl key list shows what is", name)
+		}
+	}
+	var chosen []string
+	for _, key := range keys {
+		wanted := slices.ContainsFunc(needs, func(n trust.Need) bool { return slices.Contains(n.Keys, key.ID) && !slices.Contains(n.Have, key.ID) })
+		if wanted && key.Private && (len(names) == 0 || slices.Contains(names, key.Name)) {
+			chosen = append(chosen, key.Name)
+		}
+	}
+	if len(chosen) == 0 {
+		return nil, s.nothingToSign(base, d)
+	}
+	return chosen, nil
+}
+
+// nothingToSign says why none of the keys helps.
+func (s *Session) nothingToSign(base *trust.Repository, d *trust.Draft) error {
+	needs, err := d.Needs(base)
+	if err != nil {
+		return err
+	}
+	names := s.namesIn(base)
+	var may []string
+	for _, need := range needs {
+		if need.Missing() == 0 {
+			continue
+		}
+		for _, id := range need.Keys {
+			may = append(may, names(id))
+		}
+	}
+	if len(may) == 0 {
+		return webjob.Errorf(webjob.Conflict, "the draft has all its signatures")
+	}
+	return webjob.Errorf(webjob.Refused, "none of the keys here may sign this, or they have signed it already; it needs signatures of %s", unique(may))
+}

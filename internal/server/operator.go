@@ -1,0 +1,275 @@
+package server
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+
+	"webjob.dev/webjob"
+	"webjob.dev/webjob/api"
+	"webjob.dev/webjob/wire"
+)
+
+// OperatorHandler serves operators: the interface that webjobctl uses.
+func (s *Server) OperatorHandler() http.Handler {
+	rt := s.routes("operator")
+	rt.handle("POST "+api.PathLogin, s.handleLogin)
+	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request, webjob.Operator) error{
+		"GET " + api.PathServer:                                  s.handleServer,
+		"POST " + api.PathTokens:                                 s.handleNewToken,
+		"GET " + api.PathClients:                                 s.handleClients,
+		"GET " + api.PathClients + "/{id}":                       s.handleClient,
+		"POST " + api.PathClients + "/{id}/revoke":               s.handleRevoke,
+		"PUT " + api.PathOperatorBlobs + "{digest}":              s.handlePutPayload,
+		"HEAD " + api.PathOperatorBlobs + "{digest}":             s.handleHasPayload,
+		"GET " + api.PathOperatorJobs:                            s.handleJobs,
+		"GET " + api.PathOperatorJobs + "/{name}/latest":         s.handleLatest,
+		"GET " + api.PathOperatorJobs + "/{name}/{version}":      s.handleJobVersion,
+		"POST " + api.PathOperatorJobs + "/{name}/withdraw":      s.handleWithdraw,
+		"GET " + api.PathOperatorResults:                         s.handleResults,
+		"GET " + api.PathOperatorResults + "/{run}":              s.handleGetResult,
+		"GET " + api.PathOperatorResults + "/{run}/parts/{part}": s.handlePart,
+	} {
+		rt.handle(pattern, s.forOperator(h))
+	}
+	for pattern, h := range s.repositoryRoutes() {
+		rt.handle(pattern, s.forOperator(h))
+	}
+	for pattern, h := range s.fleetRoutes() {
+		rt.handle(pattern, s.forOperator(h))
+	}
+	return rt.mux
+}
+
+func (s *Server) forOperator(h func(http.ResponseWriter, *http.Request, webjob.Operator) error) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		identity, key, err := authenticate(r, webjob.RoleOperator)
+		if err != nil {
+			return err
+		}
+		operator, err := s.store.Operator(r.Context(), identity.Name)
+		switch {
+		case webjob.KindOf(err) == webjob.NotFound:
+			return webjob.Errorf(webjob.Refused, "operator %s is unknown here; log in again", identity.Name)
+		case err != nil:
+			return err
+		case !operator.RevokedAt.IsZero() || operator.Key != key:
+			return webjob.Errorf(webjob.Refused, "the certificate of operator %s no longer counts; log in again", identity.Name)
+		}
+		return h(w, r, operator)
+	}
+}
+
+func (s *Server) handleLogin(w http.ResponseWriter, r *http.Request) error {
+	var request wire.EnrollRequest
+	if err := readJSON(r, &request); err != nil {
+		return err
+	}
+	response, err := s.Login(r.Context(), request)
+	if err != nil {
+		return err
+	}
+	note(r, slog.String("operator", response.ID))
+	return writeJSON(w, http.StatusCreated, response)
+}
+
+func (s *Server) handleServer(w http.ResponseWriter, _ *http.Request, _ webjob.Operator) error {
+	return writeJSON(w, http.StatusOK, api.ServerInfo{EndpointURL: s.settings.URL, Version: webjob.Version()})
+}
+
+func (s *Server) handleNewToken(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+	var request api.NewTokenRequest
+	if err := readJSON(r, &request); err != nil {
+		return err
+	}
+	token, err := s.NewToken(r.Context(), request)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusCreated, api.NewTokenResponse{Token: token})
+}
+
+func (s *Server) handleClients(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+	page, err := api.DecodePage(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	clients, err := s.store.ListClients(r.Context(), page)
+	if err != nil {
+		return err
+	}
+	for i := range clients {
+		clients[i] = s.withSighting(clients[i])
+	}
+	return writeList(w, clients, page, func(c webjob.Client) string { return c.ID })
+}
+
+func (s *Server) handleClient(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+	client, err := s.store.Client(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, s.withSighting(client))
+}
+
+func (s *Server) withSighting(c webjob.Client) webjob.Client {
+	if last := s.sightings.last(c.ID); last.After(c.LastSeen) {
+		c.LastSeen = last.UTC()
+	}
+	return c
+}
+
+func (s *Server) handleRevoke(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+	var request api.RevokeRequest
+	if err := readJSON(r, &request); err != nil {
+		return err
+	}
+	if err := webjob.CheckLine("reason", request.Reason, 500); err != nil {
+		return err
+	}
+	if err := s.store.RevokeClient(r.Context(), r.PathValue("id"), request.Reason, now()); err != nil {
+		return err
+	}
+	s.shutOut(r.PathValue("id"))
+	if err := s.publishRevocations(r.Context()); err != nil {
+		return err
+	}
+	return s.handleClient(w, r, webjob.Operator{})
+}
+
+func (s *Server) handlePutPayload(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+	d, err := webjob.ParseDigest(r.PathValue("digest"))
+	if err != nil {
+		return err
+	}
+	if err := s.PutPayload(r.Context(), d, r.ContentLength, r.Body); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *Server) handleHasPayload(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+	d, err := webjob.ParseDigest(r.PathValue("digest"))
+	if err != nil {
+		return err
+	}
+	has, err := s.blobs.Has(r.Context(), d)
+	if err != nil {
+		return err
+	}
+	if !has {
+		return webjob.Errorf(webjob.NotFound, "payload %s is not here", d)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *Server) handleJobs(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+	page, err := api.DecodePage(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	jobs, err := s.store.ListJobs(r.Context(), r.URL.Query().Get("name"), page)
+	if err != nil {
+		return err
+	}
+	return writeList(w, jobs, page, func(v webjob.JobVersion) string { return v.Name + "@" + strconv.FormatInt(v.Version, 10) })
+}
+
+func (s *Server) handleLatest(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+	latest, err := s.store.LatestVersion(r.Context(), r.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, api.LatestResponse{Version: latest})
+}
+
+func (s *Server) handleJobVersion(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+	version, err := parseVersion(r.PathValue("version"))
+	if err != nil {
+		return err
+	}
+	v, err := s.store.JobVersion(r.Context(), r.PathValue("name"), version)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, api.JobDetail{JobVersion: v, Text: v.Text})
+}
+
+// handleWithdraw withdraws one version (?version=N) or, without it, all.
+func (s *Server) handleWithdraw(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+	version := int64(0)
+	if text := r.URL.Query().Get("version"); text != "" {
+		var err error
+		if version, err = parseVersion(text); err != nil {
+			return err
+		}
+	}
+	if err := s.store.Withdraw(r.Context(), r.PathValue("name"), version, now()); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func parseVersion(text string) (int64, error) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 1 || n > webjob.MaxVersion {
+		return 0, webjob.Errorf(webjob.Invalid, "version %.40q is not a number from 1 to %d", text, int64(webjob.MaxVersion))
+	}
+	return n, nil
+}
+
+func (s *Server) handleResults(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+	filter, err := api.DecodeResultFilter(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	results, err := s.store.ListResults(r.Context(), filter)
+	if err != nil {
+		return err
+	}
+	return writeList(w, results, filter.Page, func(r webjob.Result) string { return strconv.FormatInt(r.Sequence, 10) })
+}
+
+func (s *Server) handleGetResult(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+	result, err := s.store.Result(r.Context(), r.PathValue("run"))
+	if err != nil {
+		return err
+	}
+	notes, err := s.store.Notes(r.Context(), result.Run)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, api.ResultDetail{Result: result, Record: result.Record, Notes: notes})
+}
+
+func (s *Server) handlePart(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+	content, err := s.OpenPart(r.Context(), r.PathValue("run"), r.PathValue("part"))
+	if err != nil {
+		return err
+	}
+	return sendContent(w, r, content)
+}
+
+// inMemory is an inline part as content to send.
+type inMemory struct{ *bytes.Reader }
+
+func (inMemory) Close() error { return nil }
+
+var _ io.ReadSeekCloser = inMemory{}
+
+// writeList writes one page. A full page has a next one, which may be empty.
+func writeList[T any](w http.ResponseWriter, items []T, page webjob.Page, key func(T) string) error {
+	list := api.List[T]{Items: items}
+	if items == nil {
+		list.Items = []T{}
+	}
+	if len(items) == page.Limit {
+		list.Next = key(items[len(items)-1])
+	}
+	return writeJSON(w, http.StatusOK, list)
+}

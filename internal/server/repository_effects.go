@@ -1,0 +1,83 @@
+package server
+
+import (
+	"strings"
+
+	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/trust"
+)
+
+// effects checks the contents of a draft and returns what its landing means for the
+// rest of the metadata.
+func (r *repository) effects(d *trust.Draft) (webjob.RepositoryChange, error) {
+	change := webjob.RepositoryChange{Listed: map[string][]int64{}, Labels: map[string]webjob.Labels{}}
+	manifests := map[webjob.Digest][]byte{}
+	for _, text := range d.Manifests {
+		manifests[webjob.DigestOf(text)] = text
+	}
+	for path, content := range d.Contents {
+		kind, name, _ := strings.Cut(path, "/")
+		switch {
+		case path == trust.PolicyPath:
+			if _, err := trust.ParsePolicy(content); err != nil {
+				return change, err
+			}
+		case kind == "jobs" && len(content) > 0:
+			versions, err := indexEffects(name, content, manifests, d.By)
+			if err != nil {
+				return change, err
+			}
+			change.Publish = append(change.Publish, versions.publish...)
+			change.Listed[name] = versions.listed
+		case kind == "clients" && len(content) > 0:
+			if err := webjob.CheckClientID(name); err != nil {
+				return change, err
+			}
+			labels, err := trust.ParseLabels(content)
+			if err != nil {
+				return change, err
+			}
+			change.Labels[name] = labels
+		default:
+			return change, webjob.Errorf(webjob.Invalid, "%.80q is nothing that a job repository holds, or it is empty", path)
+		}
+	}
+	return change, nil
+}
+
+type indexChange struct {
+	publish []webjob.JobVersion
+	listed  []int64
+}
+
+// indexEffects returns the versions that an index lists, and those of them that are new.
+func indexEffects(job string, content []byte, manifests map[webjob.Digest][]byte, operator string) (indexChange, error) {
+	change := indexChange{listed: []int64{}}
+	index, err := trust.ParseJobIndex(content)
+	if err != nil {
+		return change, err
+	}
+	if index.Job != job {
+		return change, webjob.Errorf(webjob.Invalid, "the index of job %s is that of job %s", job, index.Job)
+	}
+	at := now()
+	for _, v := range index.Versions {
+		change.listed = append(change.listed, v.Version)
+		text, found := manifests[v.Manifest]
+		if !found {
+			continue
+		}
+		m, err := trust.ParseManifest(text, v.Manifest, at)
+		if err != nil {
+			return change, err
+		}
+		if m.Name != job || m.Version != v.Version || m.Scope != v.Scope {
+			return change, webjob.Errorf(webjob.Invalid, "the index of job %s does not say of version %d what its manifest says", job, v.Version)
+		}
+		change.publish = append(change.publish, webjob.JobVersion{
+			Name: m.Name, Version: m.Version, Scope: m.Scope, Description: m.Description, Manifest: m.Digest,
+			PublishedAt: at, PublishedBy: operator, Expires: m.Expires, Payloads: m.Payloads, Text: text,
+		})
+	}
+	return change, nil
+}

@@ -1,0 +1,97 @@
+package sqlite_test
+
+import (
+	"database/sql"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/store/sqlite"
+	"webjob.dev/webjob/internal/store/storetest"
+)
+
+func open(t *testing.T, place string) webjob.Store {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), filepath.Join(place, "meta.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestContract(t *testing.T) { storetest.Run(t, open) }
+
+// An older program must not touch tables that it does not know.
+func TestNewerFileIsRefused(t *testing.T) {
+	place := t.TempDir()
+	if err := open(t, place).Close(); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(place, "meta.db")
+	db, err := sql.Open("sqlite", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, 1)`); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := sqlite.Open(t.Context(), file)
+	if webjob.KindOf(err) != webjob.Invalid {
+		t.Fatalf("got %v, %v, want an Invalid error", s, err)
+	}
+}
+
+// A full disk is told as such, loses nothing that was stored, and passes.
+func TestFullDisk(t *testing.T) {
+	place := t.TempDir()
+	s := open(t, place)
+	defer func() { _ = s.Close() }()
+	put := func(content []byte) error {
+		return s.ChangeRepository(t.Context(), webjob.RepositoryChange{Files: map[string][]byte{"file": content}}, time.Now())
+	}
+	if err := put([]byte("before")); err != nil {
+		t.Fatal(err)
+	}
+	limit := sqlite.LimitPages(s.(*sqlite.Store), 1)
+	if err := put(make([]byte, 4<<20)); webjob.KindOf(err) != webjob.Unavailable {
+		t.Fatalf("got %v, want an Unavailable error", err)
+	}
+	err := s.RepositoryFiles(t.Context(), func(name string, content []byte) error {
+		if string(content) != "before" {
+			t.Errorf("%s holds %d bytes after the failure", name, len(content))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	limit()
+	if err := put(make([]byte, 4<<20)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The blobs of results that could not be removed are still needed.
+func TestFailedPruningFreesNothing(t *testing.T) {
+	s := open(t, t.TempDir())
+	defer func() { _ = s.Close() }()
+	for _, run := range []string{"run1", "run2"} {
+		r := webjob.Result{Run: run, Client: "web1", Job: "job", Version: 1, Outcome: webjob.Succeeded, Started: time.Now(), Received: time.Now(), Record: []byte("{}")}
+		blob := webjob.Stream{Name: webjob.Stdout, Digest: webjob.DigestOf([]byte(run)), Size: 4}
+		if _, err := s.AddResult(t.Context(), r, []webjob.Stream{blob}, webjob.ResultEffects{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sqlite.Exec(s.(*sqlite.Store), `CREATE TRIGGER broken BEFORE DELETE ON results WHEN old.run = 'run2' BEGIN SELECT RAISE(ABORT, 'no'); END`)
+	removed, blobs, err := s.PruneResults(t.Context(), func(string, string) time.Time { return time.Now().Add(time.Hour) }, 9)
+	if err == nil || removed != 0 || len(blobs) != 0 {
+		t.Fatalf("removed %d results and freed %v: %v", removed, blobs, err)
+	}
+	if _, err := s.Result(t.Context(), "run1"); err != nil {
+		t.Fatal(err)
+	}
+}
