@@ -250,12 +250,16 @@ type OrderStatus struct {
 	Reason    string     `json:"reason,omitempty"` // of a stop
 	CreatedBy string     `json:"created_by"`       // operator
 	SignedBy  []string   `json:"signed_by,omitempty"`
-	Forgiven  int64      `json:"forgiven,omitempty"` // failures before the last resume
-	Waived    bool       `json:"waived,omitempty"`   // the canary was waived by a resume
-	NextAt    time.Time  `json:"next_at,omitzero"`   // next time of the schedule, kept by the server
-	EndedAt   time.Time  `json:"ended_at,omitzero"`  // when it was done or expired
-	Counts    Counts     `json:"counts,omitempty"`   // runs by state
-	Envelope  []byte     `json:"-"`                  // exact
+	Forgiven  int64      `json:"forgiven,omitempty"`  // failures before the last resume
+	Waived    bool       `json:"waived,omitempty"`    // the canary was waived by a resume
+	Cancelled bool       `json:"cancelled,omitempty"` // runs under way are to end
+	Within    string     `json:"within,omitempty"`    // selector that narrowed who created it; "" for all clients
+	NextAt    time.Time  `json:"next_at,omitzero"`    // next time of the schedule, kept by the server
+	EndedAt   time.Time  `json:"ended_at,omitzero"`   // when it was done or expired
+	Counts    Counts     `json:"counts,omitempty"`    // runs by state
+	Revision  int64      `json:"-"`                   // rises with every change of the order itself
+	NextStart time.Time  `json:"-"`                   // of the rate: before it no run starts
+	Envelope  []byte     `json:"-"`                   // exact
 }
 
 // OrderRun is one run of an order.
@@ -267,4 +271,5 @@ type OrderRun struct {
 	Rank    int64     `json:"rank"`        // position in the order; the first ones are the canary
 	State   RunState  `json:"state"`
 	Updated time.Time `json:"updated"`
+	Until   time.Time `json:"until,omitzero"` // of an offered run: when the offer ends
 }

@@ -9,7 +9,9 @@ import (
 
 // Store keeps metadata. store/storetest is the contract that every
 // implementation passes: a call that returns nil is durable, a call that returns
-// an error changed nothing, also when its context ended meanwhile. Unknown names are
+// an error changed nothing, also when its context ended meanwhile. A change in whose
+// context an act is under way (see [WithAct]) puts it into the audit log in the same
+// transaction. Changes that name what they expect are Conflict when it is not so. Unknown names are
 // NotFound; errors of the backend that may pass (busy, disk full) are Unavailable.
 type Store interface {
 	Tokens
@@ -20,6 +22,8 @@ type Store interface {
 	Orders
 	Outbox
 	Repository
+	Audit
+	Leases
 	// Ping reports whether the store answers.
 	Ping(ctx context.Context) error
 	Close() error
@@ -139,30 +143,66 @@ type ResultEffects struct {
 	Deliveries func(before Digest) []Delivery
 }
 
-// Orders keeps orders and their runs.
+// Orders keeps orders and their runs. Which changes there are is for package dispatch to
+// say; the store makes each as a whole, and only when what it expects is so.
 type Orders interface {
-	// AddOrder adds an order with its runs. The same envelope again is not added and
-	// not an error; another order of that id is Conflict.
+	// AddOrder adds an order with its runs, as revision 1. The same envelope again is not
+	// added and not an error; another order of that id is Conflict.
 	AddOrder(ctx context.Context, o OrderStatus, runs []OrderRun) (added bool, err error)
-	// AddOrderRuns adds runs to an order; those that are there already are left alone.
-	// With a next time, it is set in the same commit.
-	AddOrderRuns(ctx context.Context, order string, runs []OrderRun, next time.Time) error
 	Order(ctx context.Context, id string) (OrderStatus, error)
 	// ListOrders returns orders by sequence, descending; Page.After is a sequence.
 	ListOrders(ctx context.Context, f OrderFilter) ([]OrderStatus, error)
 	// ListOrderRuns returns runs in the order in which they were added; Page.After is
-	// the number that comes with the last one.
-	ListOrderRuns(ctx context.Context, order string, state RunState, p Page) (runs []OrderRun, last string, err error)
-	// OpenRuns calls visit with every run that is queued.
-	OpenRuns(ctx context.Context, visit func(OrderRun) error) error
-	// ChangeOrder sets the state, reason, forgiven, waived, next_at and ended_at of the
-	// order, and adds the deliveries.
-	ChangeOrder(ctx context.Context, o OrderStatus, deliveries []Delivery) error
-	// ApproveOrder sets the envelope, who signed it, and the state of an order.
-	ApproveOrder(ctx context.Context, o OrderStatus) error
-	// EndRuns gives queued runs of an order a final state, and stopped ones the state
-	// queued again when state is RunQueued. Without runs, all of them.
-	EndRuns(ctx context.Context, order string, runs []string, state RunState, at time.Time) (int64, error)
+	// the number that comes with the last one. No states means all.
+	ListOrderRuns(ctx context.Context, order string, states []RunState, p Page) (runs []OrderRun, last string, err error)
+	// OpenRuns calls visit with every run that is queued or offered, of all orders or of
+	// one.
+	OpenRuns(ctx context.Context, order string, visit func(OrderRun) error) error
+	// ChangeOrder makes the change and returns the order as it is then.
+	ChangeOrder(ctx context.Context, c OrderChange) (OrderStatus, error)
+	// JoinOrder adds runs to an order that has not ended; those that are there already are
+	// left alone. It returns those that were added; of an order that has ended, none.
+	JoinOrder(ctx context.Context, order string, runs []OrderRun) (added []OrderRun, err error)
+	// OfferRuns gives queued runs of open orders to their clients. It returns those that it
+	// gave; others have changed meanwhile.
+	OfferRuns(ctx context.Context, offers []Offer) (given []Offer, err error)
+	// MoveRuns moves runs of an order and returns how many it moved.
+	MoveRuns(ctx context.Context, order string, move RunMove, at time.Time) (int64, error)
+	// SwapRanks exchanges the places of two queued runs of an order; when one of them is
+	// not queued it is Conflict.
+	SwapRanks(ctx context.Context, order, run, other string) error
+}
+
+// OrderChange is one step of an order, all of it or nothing. Order is as it is to be:
+// Revision is the one that it must have now, else the change is Conflict; State, Reason,
+// Forgiven, Waived, Cancelled, NextAt, EndedAt, Envelope and SignedBy are set.
+type OrderChange struct {
+	Order OrderStatus
+	Moves []RunMove  // in this order
+	Add   []OrderRun // runs that are new; those that are there already are left alone
+	// NoneOpen makes it Conflict when a run is queued or offered after the moves.
+	NoneOpen   bool
+	Deliveries []Delivery
+	At         time.Time
+}
+
+// RunMove moves runs that are in one of the states From to the state To, and no others.
+type RunMove struct {
+	From []RunState
+	To   RunState
+	Runs []string // nil: all of the order
+	// OfferedBefore leaves out offered runs whose offer ends later; the zero time does not.
+	OfferedBefore time.Time
+}
+
+// Offer is a run that its client may take until a time.
+type Offer struct {
+	Order string
+	Run   string
+	Until time.Time
+	// Start and NextStart are for orders with a rate: when the order may start a run now,
+	// and when it may start the one after this. When Start is not so, the run is not given.
+	Start, NextStart time.Time
 }
 
 // OrderFilter selects orders. Zero fields do not filter.
@@ -196,6 +236,38 @@ type Repository interface {
 	// ChangeRepository makes the change. A version of a job that is not above every
 	// earlier one of the name is Conflict.
 	ChangeRepository(ctx context.Context, change RepositoryChange, at time.Time) error
+}
+
+// Audit keeps what actors did, each entry chained to the one before. Nothing removes one.
+type Audit interface {
+	// RecordActs adds acts that change nothing else.
+	RecordActs(ctx context.Context, acts ...Act) error
+	// ListActs returns entries by sequence, ascending; Page.After is a sequence.
+	ListActs(ctx context.Context, f ActFilter) ([]AuditEntry, error)
+	// AuditHead returns the newest entry, the zero entry when there is none.
+	AuditHead(ctx context.Context) (AuditEntry, error)
+}
+
+// ActFilter selects entries of the audit log. Zero fields do not filter.
+type ActFilter struct {
+	Actor  string
+	Action string // whole, or up to a dot: "client" selects "client.revoke"
+	Target string
+	Since  time.Time
+	Until  time.Time
+	Newest bool // descending; Page.After then goes down
+	Page   Page
+}
+
+// Leases says who may do what only one server does at a time. A lease is a courtesy that
+// spares work, not a lock: whatever is done under one must be right, too, when another
+// server does it at the same moment.
+type Leases interface {
+	// Lease gives the holder the lease of that name for a time, by the store's clock, or
+	// more of it to who holds it. It reports false when another one holds it.
+	Lease(ctx context.Context, name, holder string, ttl time.Duration) (held bool, err error)
+	// EndLease gives a lease back; one that another one holds is left alone.
+	EndLease(ctx context.Context, name, holder string) error
 }
 
 // Upload is a blob that arrives in pieces, so that a connection that breaks costs only

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"strconv"
 	"strings"
-	"time"
 
 	"webjob.dev/webjob"
 )
@@ -35,8 +34,8 @@ func (s *Store) AddOrder(ctx context.Context, o webjob.OrderStatus, runs []webjo
 		if !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
-		inserted, err := c.ExecContext(ctx, `INSERT INTO orders (id, job, tag, document, envelope, signed_by, created_by, state, next_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			o.ID, o.Job, o.Tag, string(document), o.Envelope, string(signed), o.CreatedBy, o.State, micros(o.NextAt))
+		inserted, err := c.ExecContext(ctx, `INSERT INTO orders (id, job, tag, document, envelope, signed_by, created_by, state, next_at, within) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			o.ID, o.Job, o.Tag, string(document), o.Envelope, string(signed), o.CreatedBy, o.State, micros(o.NextAt), o.Within)
 		if err != nil {
 			return err
 		}
@@ -45,34 +44,38 @@ func (s *Store) AddOrder(ctx context.Context, o webjob.OrderStatus, runs []webjo
 			return err
 		}
 		added = true
-		return insertRuns(ctx, c, number, runs)
+		_, err = insertRuns(ctx, c, number, runs)
+		return err
 	})
 	return added && err == nil, err
 }
 
-// insertRuns adds the runs that are not there, and counts them.
-func insertRuns(ctx context.Context, c *sql.Conn, order int64, runs []webjob.OrderRun) error {
+// insertRuns adds the runs that are not there, counts them, and returns them.
+func insertRuns(ctx context.Context, c *sql.Conn, order int64, runs []webjob.OrderRun) (added []webjob.OrderRun, err error) {
 	if len(runs) == 0 {
-		return nil
+		return nil, nil
 	}
 	insert, err := c.PrepareContext(ctx, `INSERT INTO order_runs (run, order_no, client, at, rank, state, updated) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO NOTHING`)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = insert.Close() }() // its errors are those of Exec
 	counts := webjob.Counts{}
 	for _, r := range runs {
 		inserted, err := insert.ExecContext(ctx, r.Run, order, r.Client, micros(r.At), r.Rank, r.State, micros(r.Updated))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		n, err := inserted.RowsAffected()
 		if err != nil {
-			return err
+			return nil, err
+		}
+		if n == 1 {
+			added = append(added, r)
 		}
 		counts[r.State] += n
 	}
-	return addCounts(ctx, c, order, counts)
+	return added, addCounts(ctx, c, order, counts)
 }
 
 func addCounts(ctx context.Context, c *sql.Conn, order int64, counts webjob.Counts) error {
@@ -100,32 +103,17 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// AddOrderRuns implements [webjob.Orders].
-func (s *Store) AddOrderRuns(ctx context.Context, order string, runs []webjob.OrderRun, next time.Time) error {
-	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
-		number, err := orderNumber(ctx, c, order)
-		if err != nil {
-			return err
-		}
-		if !next.IsZero() {
-			if _, err := c.ExecContext(ctx, `UPDATE orders SET next_at = ? WHERE sequence = ?`, micros(next), number); err != nil {
-				return err
-			}
-		}
-		return insertRuns(ctx, c, number, runs)
-	})
-}
-
-const orderColumns = `sequence, document, envelope, signed_by, created_by, state, reason, forgiven, waived, next_at, ended_at`
+const orderColumns = `sequence, document, envelope, signed_by, created_by, state, reason, forgiven, waived, next_at, ended_at, cancelled, within, next_start, revision`
 
 func scanOrder(row scanner) (webjob.OrderStatus, error) {
 	var o webjob.OrderStatus
 	var document, signed string
-	var next, ended sql.NullInt64
-	if err := row.Scan(&o.Sequence, &document, &o.Envelope, &signed, &o.CreatedBy, &o.State, &o.Reason, &o.Forgiven, &o.Waived, &next, &ended); err != nil {
+	var next, ended, start sql.NullInt64
+	if err := row.Scan(&o.Sequence, &document, &o.Envelope, &signed, &o.CreatedBy, &o.State, &o.Reason, &o.Forgiven, &o.Waived, &next, &ended,
+		&o.Cancelled, &o.Within, &start, &o.Revision); err != nil {
 		return o, err
 	}
-	o.NextAt, o.EndedAt = fromMicros(next), fromMicros(ended)
+	o.NextAt, o.EndedAt, o.NextStart = fromMicros(next), fromMicros(ended), fromMicros(start)
 	return o, errors.Join(json.Unmarshal([]byte(document), &o.Order), json.Unmarshal([]byte(signed), &o.SignedBy))
 }
 
@@ -186,18 +174,18 @@ func (s *Store) ListOrders(ctx context.Context, f webjob.OrderFilter) ([]webjob.
 	return orders, s.addCountsTo(ctx, orders)
 }
 
-const orderRunColumns = `number, run, orders.id, client, at, rank, order_runs.state, updated`
+const orderRunColumns = `number, run, orders.id, client, at, rank, order_runs.state, updated, offered_until`
 
 func scanOrderRun(row scanner, number *int64) (webjob.OrderRun, error) {
 	var r webjob.OrderRun
-	var at, updated sql.NullInt64
-	err := row.Scan(number, &r.Run, &r.Order, &r.Client, &at, &r.Rank, &r.State, &updated)
-	r.At, r.Updated = fromMicros(at), fromMicros(updated)
+	var at, updated, until sql.NullInt64
+	err := row.Scan(number, &r.Run, &r.Order, &r.Client, &at, &r.Rank, &r.State, &updated, &until)
+	r.At, r.Updated, r.Until = fromMicros(at), fromMicros(updated), fromMicros(until)
 	return r, err
 }
 
 // ListOrderRuns implements [webjob.Orders].
-func (s *Store) ListOrderRuns(ctx context.Context, order string, state webjob.RunState, p webjob.Page) (runs []webjob.OrderRun, last string, err error) {
+func (s *Store) ListOrderRuns(ctx context.Context, order string, states []webjob.RunState, p webjob.Page) (runs []webjob.OrderRun, last string, err error) {
 	sequence, err := orderNumber(ctx, s.read, order)
 	if err != nil {
 		return nil, "", err
@@ -210,8 +198,8 @@ func (s *Store) ListOrderRuns(ctx context.Context, order string, state webjob.Ru
 	}
 	query := `SELECT ` + orderRunColumns + ` FROM order_runs JOIN orders ON orders.sequence = order_no WHERE order_no = ? AND number > ?`
 	args := []any{sequence, after}
-	if state != "" {
-		query, args = query+` AND order_runs.state = ?`, append(args, state)
+	if len(states) > 0 {
+		query, args = query+` AND order_runs.state IN (`+marks(len(states))+`)`, append(args, anys(states)...)
 	}
 	var number int64
 	runs, err = all(ctx, s.read, func(row scanner) (webjob.OrderRun, error) { return scanOrderRun(row, &number) },
@@ -220,7 +208,15 @@ func (s *Store) ListOrderRuns(ctx context.Context, order string, state webjob.Ru
 }
 
 // OpenRuns implements [webjob.Orders].
-func (s *Store) OpenRuns(ctx context.Context, visit func(webjob.OrderRun) error) error {
+func (s *Store) OpenRuns(ctx context.Context, order string, visit func(webjob.OrderRun) error) error {
+	query, args := `SELECT `+orderRunColumns+` FROM order_runs JOIN orders ON orders.sequence = order_no WHERE order_runs.state IN ('queued', 'offered')`, []any(nil)
+	if order != "" {
+		sequence, err := orderNumber(ctx, s.read, order)
+		if err != nil {
+			return err
+		}
+		query, args = query+` AND order_no = ?`, []any{sequence}
+	}
 	var number int64
 	_, err := all(ctx, s.read, func(row scanner) (struct{}, error) {
 		r, err := scanOrderRun(row, &number)
@@ -228,74 +224,8 @@ func (s *Store) OpenRuns(ctx context.Context, visit func(webjob.OrderRun) error)
 			err = visit(r)
 		}
 		return struct{}{}, err
-	}, `SELECT `+orderRunColumns+` FROM order_runs JOIN orders ON orders.sequence = order_no WHERE order_runs.state = 'queued' ORDER BY order_no, number`)
+	}, query+` ORDER BY order_no, number`, args...)
 	return err
-}
-
-// ChangeOrder implements [webjob.Orders].
-func (s *Store) ChangeOrder(ctx context.Context, o webjob.OrderStatus, deliveries []webjob.Delivery) error {
-	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
-		if _, err := orderNumber(ctx, c, o.ID); err != nil {
-			return err
-		}
-		if _, err := c.ExecContext(ctx, `UPDATE orders SET state = ?, reason = ?, forgiven = ?, waived = ?, next_at = ?, ended_at = ? WHERE id = ?`,
-			o.State, o.Reason, o.Forgiven, o.Waived, micros(o.NextAt), micros(o.EndedAt), o.ID); err != nil {
-			return err
-		}
-		return insertDeliveries(ctx, c, deliveries)
-	})
-}
-
-// ApproveOrder implements [webjob.Orders].
-func (s *Store) ApproveOrder(ctx context.Context, o webjob.OrderStatus) error {
-	signed, err := json.Marshal(o.SignedBy)
-	if err != nil {
-		return err
-	}
-	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
-		if _, err := orderNumber(ctx, c, o.ID); err != nil {
-			return err
-		}
-		_, err := c.ExecContext(ctx, `UPDATE orders SET envelope = ?, signed_by = ?, state = ? WHERE id = ?`, o.Envelope, string(signed), o.State, o.ID)
-		return err
-	})
-}
-
-// EndRuns implements [webjob.Orders].
-func (s *Store) EndRuns(ctx context.Context, order string, runs []string, state webjob.RunState, at time.Time) (changed int64, err error) {
-	from := webjob.RunQueued
-	if state == webjob.RunQueued {
-		from = webjob.RunStopped
-	}
-	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
-		changed = 0
-		number, err := orderNumber(ctx, c, order)
-		if err != nil {
-			return err
-		}
-		update := func(statement string, args ...any) error {
-			result, err := c.ExecContext(ctx, statement, append([]any{state, micros(at), number, from}, args...)...)
-			if err != nil {
-				return err
-			}
-			n, err := result.RowsAffected()
-			changed += n
-			return err
-		}
-		if runs == nil {
-			err = update(`UPDATE order_runs SET state = ?, updated = ? WHERE order_no = ? AND state = ?`)
-		}
-		for _, run := range runs {
-			if err == nil {
-				err = update(`UPDATE order_runs SET state = ?, updated = ? WHERE order_no = ? AND state = ? AND run = ?`, run)
-			}
-		}
-		if err != nil {
-			return err
-		}
-		return addCounts(ctx, c, number, webjob.Counts{from: -changed, state: changed})
-	})
-	return changed, err
 }
 
 // endOrderRun moves the run of an order to the state that its result gives it. A
@@ -311,12 +241,13 @@ func endOrderRun(ctx context.Context, c *sql.Conn, r webjob.OrderRun, add bool) 
 		if number, err = orderNumber(ctx, c, r.Order); err != nil {
 			return err
 		}
-		return insertRuns(ctx, c, number, []webjob.OrderRun{r})
+		_, err = insertRuns(ctx, c, number, []webjob.OrderRun{r})
+		return err
 	}
 	if err != nil {
 		return err
 	}
-	if _, err := c.ExecContext(ctx, `UPDATE order_runs SET state = ?, updated = ? WHERE run = ?`, r.State, micros(r.Updated), r.Run); err != nil {
+	if _, err := c.ExecContext(ctx, `UPDATE order_runs SET state = ?, updated = ?, offered_until = NULL WHERE run = ?`, r.State, micros(r.Updated), r.Run); err != nil {
 		return err
 	}
 	if before == r.State {

@@ -205,9 +205,19 @@ func collect[T any](rows *sql.Rows, scan func(scanner) (T, error)) ([]T, error) 
 // change makes a change that answers of before may depend on; quietly makes one that
 // nothing that is looked up depends on.
 func (s *Store) change(ctx context.Context, apply func(context.Context, *sql.Conn) error) error {
-	return s.writer.do(ctx, change{apply: apply})
+	return s.make(ctx, change{apply: apply})
 }
 
 func (s *Store) quietly(ctx context.Context, apply func(context.Context, *sql.Conn) error) error {
-	return s.writer.do(ctx, change{apply: apply, quiet: true})
+	return s.make(ctx, change{apply: apply, quiet: true})
+}
+
+func (s *Store) make(ctx context.Context, c change) error {
+	withAct, failed := recorded(ctx, c.apply)
+	c.apply = withAct
+	err := s.writer.do(ctx, c)
+	if err != nil {
+		failed()
+	}
+	return err
 }

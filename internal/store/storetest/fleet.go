@@ -32,7 +32,7 @@ func runsOf(o webjob.OrderStatus, clients ...string) []webjob.OrderRun {
 
 func openRuns(t *testing.T, s webjob.Store) (ids []string) {
 	t.Helper()
-	must(t, s.OpenRuns(t.Context(), func(r webjob.OrderRun) error { ids = append(ids, r.Run); return nil }))
+	must(t, s.OpenRuns(t.Context(), "", func(r webjob.OrderRun) error { ids = append(ids, r.Run); return nil }))
 	return ids
 }
 
@@ -51,20 +51,22 @@ func orderOnce(t *testing.T, s webjob.Store) {
 	got, err := s.Order(t.Context(), "o1")
 	must(t, err)
 	want := o
+	want.Revision = 1
 	want.Sequence, want.Counts = got.Sequence, webjob.Counts{webjob.RunQueued: 2}
 	wantEqual(t, got, want)
 	_, err = s.Order(t.Context(), "nobody")
 	wantKind(t, err, webjob.NotFound)
 	// Late joiners, one of them known already.
-	must(t, s.AddOrderRuns(t.Context(), "o1", runsOf(o, "a", "c"), now.Add(time.Minute)))
+	joined, err := s.JoinOrder(t.Context(), "o1", runsOf(o, "a", "c"))
+	must(t, err)
+	wantEqual(t, joined, runsOf(o, "a", "c")[1:])
 	got, err = s.Order(t.Context(), "o1")
 	must(t, err)
 	wantEqual(t, got.Counts, webjob.Counts{webjob.RunQueued: 3})
-	wantEqual(t, got.NextAt, now.Add(time.Minute))
-	runs, last, err := s.ListOrderRuns(t.Context(), "o1", "", webjob.Page{Limit: 2})
+	runs, last, err := s.ListOrderRuns(t.Context(), "o1", nil, webjob.Page{Limit: 2})
 	must(t, err)
 	wantEqual(t, runs, runsOf(o, "a", "b"))
-	runs, _, err = s.ListOrderRuns(t.Context(), "o1", webjob.RunQueued, webjob.Page{Limit: 2, After: last})
+	runs, _, err = s.ListOrderRuns(t.Context(), "o1", []webjob.RunState{webjob.RunQueued}, webjob.Page{Limit: 2, After: last})
 	must(t, err)
 	wantEqual(t, len(runs), 1)
 	wantEqual(t, openRuns(t, s), []string{"o1.a", "o1.b", "o1.c"})
@@ -76,17 +78,34 @@ func orderRunsEnd(t *testing.T, s webjob.Store) {
 		_, err := s.AddOrder(t.Context(), o, runsOf(o, "a", "b"))
 		must(t, err)
 	}
-	n, err := s.EndRuns(t.Context(), "o1", []string{"o1.a", "o2.a", "nonsense"}, webjob.RunExpired, now)
+	expire := webjob.RunMove{From: []webjob.RunState{webjob.RunQueued}, To: webjob.RunExpired, Runs: []string{"o1.a", "o2.a", "nonsense"}}
+	n, err := s.MoveRuns(t.Context(), "o1", expire, now)
 	must(t, err)
 	wantEqual(t, n, int64(1))
 	got, err := s.Order(t.Context(), "o1")
 	must(t, err)
 	wantEqual(t, got.Counts, webjob.Counts{webjob.RunQueued: 1, webjob.RunExpired: 1})
-	got.State, got.Reason, got.Forgiven, got.Waived, got.EndedAt = webjob.OrderDone, "why", 3, true, now
-	must(t, s.ChangeOrder(t.Context(), got, []webjob.Delivery{{Trigger: "t", Event: webjob.Event{ID: "e", Kind: webjob.OnOrder}, NextAt: now}}))
+	got.State, got.Reason, got.Forgiven, got.Waived, got.Cancelled, got.EndedAt = webjob.OrderDone, "why", 3, true, true, now
+	got.Envelope, got.SignedBy = []byte("more signatures"), []string{"alice", "bob"}
+	change := webjob.OrderChange{
+		Order: got, NoneOpen: true, At: now,
+		Deliveries: []webjob.Delivery{{Trigger: "t", Event: webjob.Event{ID: "e", Kind: webjob.OnOrder}, NextAt: now}},
+	}
+	_, err = s.ChangeOrder(t.Context(), change)
+	wantKind(t, err, webjob.Conflict) // a run is queued
+	change.Moves = []webjob.RunMove{{From: []webjob.RunState{webjob.RunQueued, webjob.RunOffered}, To: webjob.RunExpired}}
+	changed, err := s.ChangeOrder(t.Context(), change)
+	must(t, err)
 	again, err := s.Order(t.Context(), "o1")
 	must(t, err)
+	wantEqual(t, again, changed)
+	got.Revision, got.Counts = got.Revision+1, webjob.Counts{webjob.RunExpired: 2}
 	wantEqual(t, again, got)
+	_, err = s.ChangeOrder(t.Context(), change) // with the revision of before
+	wantKind(t, err, webjob.Conflict)
+	joined, err := s.JoinOrder(t.Context(), "o1", runsOf(got, "late"))
+	must(t, err)
+	wantEqual(t, len(joined), 0) // it has ended
 	due, _, err := s.DueDeliveries(t.Context(), now, 9)
 	must(t, err)
 	wantEqual(t, len(due), 1)
@@ -102,15 +121,166 @@ func orderStopAndResume(t *testing.T, s webjob.Store) {
 	o := order("o1")
 	_, err := s.AddOrder(t.Context(), o, runsOf(o, "a", "b"))
 	must(t, err)
-	for _, state := range []webjob.RunState{webjob.RunStopped, webjob.RunQueued} {
-		n, err := s.EndRuns(t.Context(), "o1", nil, state, now)
+	for _, move := range []webjob.RunMove{
+		{From: []webjob.RunState{webjob.RunQueued}, To: webjob.RunStopped}, {From: []webjob.RunState{webjob.RunStopped}, To: webjob.RunQueued},
+	} {
+		n, err := s.MoveRuns(t.Context(), "o1", move, now)
 		must(t, err)
 		wantEqual(t, n, int64(2))
 		got, err := s.Order(t.Context(), "o1")
 		must(t, err)
-		wantEqual(t, got.Counts, webjob.Counts{state: 2})
+		wantEqual(t, got.Counts, webjob.Counts{move.To: 2})
 	}
 	wantEqual(t, len(openRuns(t, s)), 2)
+}
+
+// offers are given once, while the order is open, and within its rate.
+func offers(t *testing.T, s webjob.Store) {
+	o, other := order("o1"), order("o2")
+	for _, each := range []webjob.OrderStatus{o, other} {
+		_, err := s.AddOrder(t.Context(), each, runsOf(each, "a", "b", "c"))
+		must(t, err)
+	}
+	until := now.Add(time.Minute)
+	offer := func(want int, offers ...webjob.Offer) {
+		t.Helper()
+		given, err := s.OfferRuns(t.Context(), offers)
+		must(t, err)
+		wantEqual(t, len(given), want)
+		if want > 0 {
+			wantEqual(t, given, offers[:want])
+		}
+	}
+	offer(1, webjob.Offer{Order: "o1", Run: "o1.a", Until: until}, webjob.Offer{Order: "o1", Run: "nonsense", Until: until})
+	offer(0, webjob.Offer{Order: "o1", Run: "o1.a", Until: until})
+	got, err := s.Order(t.Context(), "o1")
+	must(t, err)
+	wantEqual(t, got.Counts, webjob.Counts{webjob.RunQueued: 2, webjob.RunOffered: 1})
+	var given webjob.OrderRun
+	must(t, s.OpenRuns(t.Context(), "o1", func(r webjob.OrderRun) error {
+		if r.State == webjob.RunOffered {
+			given = r
+		}
+		return nil
+	}))
+	wantEqual(t, []any{given.Run, given.Until}, []any{"o1.a", until})
+	// The rate: each start takes the place of the one before.
+	first, second := now.Add(time.Hour), now.Add(2*time.Hour)
+	offer(1, webjob.Offer{Order: "o1", Run: "o1.b", Until: until, NextStart: first}, webjob.Offer{Order: "o1", Run: "o1.c", Until: until, NextStart: first})
+	offer(1, webjob.Offer{Order: "o1", Run: "o1.c", Until: until, Start: first, NextStart: second})
+	got, err = s.Order(t.Context(), "o1")
+	must(t, err)
+	wantEqual(t, got.NextStart, second)
+	// Given back, but not what is still on offer; then nothing is given of a stopped order.
+	back := webjob.RunMove{From: []webjob.RunState{webjob.RunOffered}, To: webjob.RunQueued, OfferedBefore: until}
+	n, err := s.MoveRuns(t.Context(), "o1", back, now)
+	must(t, err)
+	wantEqual(t, n, int64(0))
+	back.OfferedBefore = until.Add(time.Second)
+	n, err = s.MoveRuns(t.Context(), "o1", back, now)
+	must(t, err)
+	wantEqual(t, n, int64(3))
+	got.State = webjob.OrderStopped
+	_, err = s.ChangeOrder(t.Context(), webjob.OrderChange{Order: got, At: now})
+	must(t, err)
+	offer(0, webjob.Offer{Order: "o1", Run: "o1.a", Until: until})
+	offer(1, webjob.Offer{Order: "o2", Run: "o2.a", Until: until})
+}
+
+func ranksSwapped(t *testing.T, s webjob.Store) {
+	o := order("o1")
+	_, err := s.AddOrder(t.Context(), o, runsOf(o, "a", "b", "c"))
+	must(t, err)
+	must(t, s.SwapRanks(t.Context(), "o1", "o1.a", "o1.c"))
+	ranks := map[string]int64{}
+	must(t, s.OpenRuns(t.Context(), "o1", func(r webjob.OrderRun) error { ranks[r.Client] = r.Rank; return nil }))
+	wantEqual(t, ranks, map[string]int64{"a": 2, "b": 1, "c": 0})
+	_, err = s.OfferRuns(t.Context(), []webjob.Offer{{Order: "o1", Run: "o1.c", Until: now}})
+	must(t, err)
+	wantKind(t, s.SwapRanks(t.Context(), "o1", "o1.b", "o1.c"), webjob.Conflict)
+	wantKind(t, s.SwapRanks(t.Context(), "o1", "o1.b", "o2.b"), webjob.Conflict)
+}
+
+// auditLog checks that acts are chained, and stored with the change that they make or not
+// at all.
+func auditLog(t *testing.T, s webjob.Store) {
+	head, err := s.AuditHead(t.Context())
+	must(t, err)
+	wantEqual(t, head, webjob.AuditEntry{})
+	act := func(actor, action, target string) webjob.Act {
+		return webjob.Act{Time: now, Actor: actor, Address: "10.0.0.1:9", Action: action, Target: target, Outcome: webjob.ActDone, Reason: "odd", Before: []byte(`{"a":1}`)}
+	}
+	must(t, s.RecordActs(t.Context(), act("olga", "hook.test", "h"), act("paul", "client.list", "")))
+	enroll(t, s, "web1")
+	pending := &webjob.PendingAct{Act: act("olga", "client.suspend", "web1")}
+	ctx := webjob.WithAct(t.Context(), pending)
+	wantKind(t, s.SuspendClient(ctx, "nobody", "", now), webjob.NotFound)
+	wantEqual(t, pending.Recorded(), false)
+	must(t, s.SuspendClient(ctx, "web1", "odd", now))
+	wantEqual(t, pending.Recorded(), true)
+	must(t, s.SuspendClient(ctx, "web1", "", time.Time{})) // the same request goes on
+	entries, err := s.ListActs(t.Context(), webjob.ActFilter{Page: webjob.Page{Limit: 9}})
+	must(t, err)
+	wantEqual(t, len(entries), 3)
+	previous, sequence := webjob.EmptyDigest, int64(0)
+	for _, e := range entries {
+		got, err := e.CheckAfter(sequence, previous)
+		must(t, err)
+		previous, sequence = e.Hash, e.Sequence
+		if sequence == 3 {
+			wantEqual(t, got, pending.Act)
+		}
+	}
+	head, err = s.AuditHead(t.Context())
+	must(t, err)
+	wantEqual(t, head, entries[2])
+	changed := entries[1]
+	changed.Text = append([]byte(nil), changed.Text...)
+	changed.Text[len(changed.Text)-2] ^= 1
+	for name, e := range map[string]webjob.AuditEntry{"changed": changed, "out of its place": entries[2]} {
+		if _, err := e.CheckAfter(1, entries[0].Hash); webjob.KindOf(err) != webjob.Refused {
+			t.Errorf("an entry that was %s: %v", name, err)
+		}
+	}
+	for name, c := range map[string]struct {
+		filter webjob.ActFilter
+		first  int64 // sequence of the first entry, 0 for none
+	}{
+		"actor":        {webjob.ActFilter{Actor: "paul"}, 2},
+		"action":       {webjob.ActFilter{Action: "client.suspend"}, 3},
+		"kind":         {webjob.ActFilter{Action: "client"}, 2},
+		"half a kind":  {webjob.ActFilter{Action: "cli"}, 0},
+		"target":       {webjob.ActFilter{Target: "web1"}, 3},
+		"newest":       {webjob.ActFilter{Newest: true}, 3},
+		"second page":  {webjob.ActFilter{Page: webjob.Page{After: "1"}}, 2},
+		"page down":    {webjob.ActFilter{Newest: true, Page: webjob.Page{After: "3"}}, 2},
+		"since then":   {webjob.ActFilter{Since: now.Add(time.Hour)}, 0},
+		"until before": {webjob.ActFilter{Until: now}, 0},
+	} {
+		c.filter.Page.Limit = 1
+		got, err := s.ListActs(t.Context(), c.filter)
+		must(t, err)
+		if c.first == 0 && len(got) > 0 || c.first > 0 && (len(got) != 1 || got[0].Sequence != c.first) {
+			t.Errorf("%s: got %+v, want %d", name, got, c.first)
+		}
+	}
+}
+
+func leases(t *testing.T, s webjob.Store) {
+	lease := func(holder string, ttl time.Duration, want bool) {
+		t.Helper()
+		held, err := s.Lease(t.Context(), "clock", holder, ttl)
+		must(t, err)
+		wantEqual(t, held, want)
+	}
+	lease("a", time.Hour, true)
+	lease("b", time.Hour, false)
+	lease("a", time.Hour, true) // more of it
+	must(t, s.EndLease(t.Context(), "clock", "b"))
+	lease("b", time.Hour, false)
+	must(t, s.EndLease(t.Context(), "clock", "a"))
+	lease("b", -time.Second, true)
+	lease("a", time.Hour, true) // b's is over
 }
 
 func effectsFor(r webjob.Result, o string) webjob.ResultEffects {
@@ -145,7 +315,7 @@ func resultEndsRun(t *testing.T, s webjob.Store) {
 	add("o1.web8", "web8", webjob.ResultEffects{AddRun: true})
 	counts(webjob.Counts{webjob.RunQueued: 1, webjob.RunDone: 2})
 	// Given up, and it came all the same.
-	_, err = s.EndRuns(t.Context(), "o1", nil, webjob.RunExpired, now)
+	_, err = s.MoveRuns(t.Context(), "o1", webjob.RunMove{From: []webjob.RunState{webjob.RunQueued}, To: webjob.RunExpired}, now)
 	must(t, err)
 	add("o1.web2", "web2", webjob.ResultEffects{})
 	counts(webjob.Counts{webjob.RunDone: 3})

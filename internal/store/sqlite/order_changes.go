@@ -1,0 +1,221 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"webjob.dev/webjob"
+)
+
+// ChangeOrder implements [webjob.Orders].
+func (s *Store) ChangeOrder(ctx context.Context, change webjob.OrderChange) (webjob.OrderStatus, error) {
+	o := change.Order
+	signed, err := json.Marshal(o.SignedBy)
+	if err != nil {
+		return o, err
+	}
+	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+		number, err := orderNumber(ctx, c, o.ID)
+		if err != nil {
+			return err
+		}
+		changed, err := affected(c.ExecContext(ctx, `UPDATE orders SET revision = revision + 1, state = ?, reason = ?, forgiven = ?, waived = ?, cancelled = ?,
+			next_at = ?, ended_at = ?, envelope = ?, signed_by = ? WHERE sequence = ? AND revision = ?`,
+			o.State, o.Reason, o.Forgiven, o.Waived, o.Cancelled, micros(o.NextAt), micros(o.EndedAt), o.Envelope, string(signed), number, o.Revision))
+		if err != nil {
+			return err
+		}
+		if changed == 0 {
+			return webjob.Errorf(webjob.Conflict, "order %s was changed meanwhile; try again", o.ID)
+		}
+		for _, move := range change.Moves {
+			if _, err := moveRuns(ctx, c, number, move, change.At); err != nil {
+				return err
+			}
+		}
+		if _, err := insertRuns(ctx, c, number, change.Add); err != nil {
+			return err
+		}
+		if change.NoneOpen {
+			if err := noneOpen(ctx, c, number, o.ID); err != nil {
+				return err
+			}
+		}
+		return insertDeliveries(ctx, c, change.Deliveries)
+	})
+	if err != nil {
+		return o, err
+	}
+	return s.Order(ctx, o.ID)
+}
+
+func noneOpen(ctx context.Context, c *sql.Conn, number int64, id string) error {
+	var open bool
+	err := c.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM order_runs WHERE order_no = ? AND state IN ('queued', 'offered'))`, number).Scan(&open)
+	if err == nil && open {
+		return webjob.Errorf(webjob.Conflict, "order %s has runs that have not ended", id)
+	}
+	return err
+}
+
+// JoinOrder implements [webjob.Orders].
+func (s *Store) JoinOrder(ctx context.Context, order string, runs []webjob.OrderRun) (added []webjob.OrderRun, err error) {
+	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+		added = nil
+		number, err := orderNumber(ctx, c, order)
+		if err != nil {
+			return err
+		}
+		var ended bool
+		if err := c.QueryRowContext(ctx, `SELECT ended_at IS NOT NULL FROM orders WHERE sequence = ?`, number).Scan(&ended); err != nil || ended {
+			return err
+		}
+		added, err = insertRuns(ctx, c, number, runs)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return added, nil
+}
+
+// OfferRuns implements [webjob.Orders].
+func (s *Store) OfferRuns(ctx context.Context, offers []webjob.Offer) (given []webjob.Offer, err error) {
+	at := time.Now()
+	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+		given = given[:0]
+		give, err := c.PrepareContext(ctx, `UPDATE order_runs SET state = 'offered', offered_until = ?, updated = ?
+			WHERE run = ? AND state = 'queued' AND (SELECT state FROM orders WHERE sequence = order_no) = 'open' RETURNING order_no`)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = give.Close() }() // its errors are those of its queries
+		counts := map[int64]int64{}
+		for _, offer := range offers {
+			if may, err := takeStart(ctx, c, offer); err != nil {
+				return err
+			} else if !may {
+				continue
+			}
+			var number int64
+			err := give.QueryRowContext(ctx, micros(offer.Until), micros(at), offer.Run).Scan(&number)
+			if webjob.KindOf(one(err, "")) == webjob.NotFound {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			counts[number]++
+			given = append(given, offer)
+		}
+		for number, n := range counts {
+			if err := addCounts(ctx, c, number, webjob.Counts{webjob.RunQueued: -n, webjob.RunOffered: n}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return given, nil
+}
+
+// takeStart takes a place of the rate. A run that is not given after all leaves its place
+// unused.
+func takeStart(ctx context.Context, c *sql.Conn, offer webjob.Offer) (bool, error) {
+	if offer.NextStart.IsZero() {
+		return true, nil
+	}
+	n, err := affected(c.ExecContext(ctx, `UPDATE orders SET next_start = ? WHERE id = ? AND next_start IS ?`, micros(offer.NextStart), offer.Order, micros(offer.Start)))
+	return n == 1, err
+}
+
+// MoveRuns implements [webjob.Orders].
+func (s *Store) MoveRuns(ctx context.Context, order string, move webjob.RunMove, at time.Time) (moved int64, err error) {
+	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+		number, err := orderNumber(ctx, c, order)
+		if err != nil {
+			return err
+		}
+		moved, err = moveRuns(ctx, c, number, move, at)
+		return err
+	})
+	return moved, err
+}
+
+func moveRuns(ctx context.Context, c *sql.Conn, number int64, move webjob.RunMove, at time.Time) (moved int64, err error) {
+	counts := webjob.Counts{}
+	for _, from := range move.From {
+		statement := `UPDATE order_runs SET state = ?, updated = ?, offered_until = NULL WHERE order_no = ? AND state = ?`
+		args := []any{move.To, micros(at), number, from}
+		if from == webjob.RunOffered && !move.OfferedBefore.IsZero() {
+			statement, args = statement+` AND coalesce(offered_until, 0) < ?`, append(args, micros(move.OfferedBefore))
+		}
+		each := [][]any{nil}
+		if move.Runs != nil {
+			statement, each = statement+` AND run = ?`, nil
+			for _, run := range move.Runs {
+				each = append(each, []any{run})
+			}
+		}
+		for _, more := range each {
+			n, err := affected(c.ExecContext(ctx, statement, append(args[:len(args):len(args)], more...)...))
+			if err != nil {
+				return 0, err
+			}
+			counts[from] -= n
+			counts[move.To] += n
+			moved += n
+		}
+	}
+	return moved, addCounts(ctx, c, number, counts)
+}
+
+// SwapRanks implements [webjob.Orders].
+func (s *Store) SwapRanks(ctx context.Context, order, run, other string) error {
+	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+		number, err := orderNumber(ctx, c, order)
+		if err != nil {
+			return err
+		}
+		var ranks [2]int64
+		for i, r := range []string{run, other} {
+			err := c.QueryRowContext(ctx, `SELECT rank FROM order_runs WHERE run = ? AND order_no = ? AND state = 'queued'`, r, number).Scan(&ranks[i])
+			if webjob.KindOf(one(err, "")) == webjob.NotFound {
+				return webjob.Errorf(webjob.Conflict, "run %s does not wait any more", r)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		for i, r := range []string{other, run} {
+			if _, err := c.ExecContext(ctx, `UPDATE order_runs SET rank = ? WHERE run = ?`, ranks[i], r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// affected returns how many rows a statement changed.
+func affected(result sql.Result, err error) (int64, error) {
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// marks returns n question marks for a list.
+func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }
+
+func anys[T any](values []T) []any {
+	list := make([]any, len(values))
+	for i, v := range values {
+		list[i] = v
+	}
+	return list
+}
