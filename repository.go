@@ -20,6 +20,9 @@ type RepositoryHave struct {
 // RepositoryChange is what landing a draft, or a new timestamp, changes: all of it or
 // nothing.
 type RepositoryChange struct {
+	// Was names files that must have these contents now, else the change is Conflict; the
+	// empty digest means that there is no such file.
+	Was     map[string]Digest
 	Files   map[string][]byte  // by name; empty ones are removed
 	Publish []JobVersion       // new versions
 	Listed  map[string][]int64 // versions that the index of a job still lists; others are withdrawn

@@ -163,9 +163,12 @@ type Orders interface {
 	// JoinOrder adds runs to an order that has not ended; those that are there already are
 	// left alone. It returns those that were added; of an order that has ended, none.
 	JoinOrder(ctx context.Context, order string, runs []OrderRun) (added []OrderRun, err error)
-	// OfferRuns gives queued runs of open orders to their clients. It returns those that it
-	// gave; others have changed meanwhile.
+	// OfferRuns gives runs of open orders that are queued, or offered and not taken, to
+	// their clients. It returns those that it gave; others have changed meanwhile.
 	OfferRuns(ctx context.Context, offers []Offer) (given []Offer, err error)
+	// HoldRuns notes that clients say that they hold queued or offered runs: they are
+	// offered, until a time. Others are left alone.
+	HoldRuns(ctx context.Context, runs []string, until time.Time) error
 	// MoveRuns moves runs of an order and returns how many it moved.
 	MoveRuns(ctx context.Context, order string, move RunMove, at time.Time) (int64, error)
 	// SwapRanks exchanges the places of two queued runs of an order; when one of them is
@@ -191,6 +194,8 @@ type RunMove struct {
 	From []RunState
 	To   RunState
 	Runs []string // nil: all of the order
+	// While is the state that the order must have, else nothing is moved; "" for any.
+	While OrderState
 	// OfferedBefore leaves out offered runs whose offer ends later; the zero time does not.
 	OfferedBefore time.Time
 }

@@ -86,8 +86,19 @@ type OrderDetail struct {
 	webjob.OrderStatus
 	Slowest []webjob.OrderRun `json:"slowest,omitempty"` // running, the longest first
 	Failing []webjob.OrderRun `json:"failing,omitempty"`
+	// CanaryRuns are those that the rest waits for, and Waits what for, in words; both empty when the
+	// order waits for no canary.
+	CanaryRuns []CanaryRun `json:"canary_runs,omitempty"`
+	Waits      string      `json:"waits,omitempty"`
 	// Envelope is the signed order, exact.
 	Envelope []byte `json:"envelope"`
+}
+
+// CanaryRun is a run of the canary.
+type CanaryRun struct {
+	webjob.OrderRun
+	Connected bool      `json:"connected"`          // its client waits for work now
+	LastPoll  time.Time `json:"last_poll,omitzero"` // when it did last, since the server started
 }
 
 // SelectRequest asks whom a selector means.

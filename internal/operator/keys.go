@@ -166,6 +166,9 @@ func (s agentSigner) Sign(_ io.Reader, message []byte, _ crypto.SignerOpts) ([]b
 		return nil, err
 	}
 	signature, err := a.Sign(key, message)
+	if err != nil && strings.HasPrefix(err.Error(), "agent: client error") { // of the connection, which the library keeps no kind of
+		return nil, webjob.Errorf(webjob.Unavailable, "the SSH agent does not answer: %w", err)
+	}
 	if err != nil {
 		return nil, webjob.Errorf(webjob.Unavailable, "the SSH agent does not sign with key %s: %w; add it with ssh-add", ssh.FingerprintSHA256(key), err)
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/rules"
 )
 
 // A client shows with each poll and each job that it asks for the ticket of the
@@ -275,9 +276,9 @@ func (s *Server) cloned(clone webjob.Clone) {
 		s.log.Error("a clone could not be told", "client", clone.Client, "error", err)
 		return
 	}
-	event := newEvent(webjob.OnClone, client)
+	event := rules.NewEvent(webjob.OnClone, client)
 	event.Reason, event.Address, event.OtherAddress, event.LastSeen = clone.Reason, clone.Address, clone.OtherAddress, clone.OtherAt
-	err = s.store.AddClone(ctx, clone, s.deliveries(event, client.Subject()))
+	err = s.store.AddClone(ctx, clone, s.rules.Deliveries(event, client.Subject()))
 	if err == nil {
 		s.outbox.Wake()
 	}

@@ -9,25 +9,30 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/transport"
 	"webjob.dev/webjob/wire"
 )
+
+// clientHandlers translate the requests of clients.
+type clientHandlers struct{ *Server }
 
 // EndpointHandler serves clients.
 func (s *Server) EndpointHandler() http.Handler {
 	rt := s.routes("endpoint")
-	rt.handle("POST "+wire.PathEnroll, s.handleEnroll)
-	rt.handle("POST "+wire.PathRenew, s.handleRenew)
-	rt.handle("GET "+wire.PathRevoked, s.handleRevocations)
-	rt.handle("GET "+wire.PathJobs+"{name}", s.forClient(s.handleJob))
-	rt.handle("GET "+wire.PathBlobs+"{digest}", s.forClient(s.showing(s.handlePayload)))
-	rt.handle("POST "+wire.PathRepository, s.forClient(s.showing(s.handleSync)))
-	rt.handle("GET "+wire.PathRepositoryFiles+"{file}", s.forClient(s.showing(s.handleRepositoryFile)))
-	rt.handle("POST "+wire.PathRuns, s.forClient(s.showing(s.handleBegin)))
-	rt.handle("POST "+wire.PathResults, s.forClient(s.showing(s.handleResult)))
-	rt.handle("GET "+wire.PathUploads+"{digest}", s.forClient(s.showing(s.handleUploaded)))
-	rt.handle("PATCH "+wire.PathUploads+"{digest}", s.forClient(s.showing(s.handleUpload)))
-	rt.handle("POST "+wire.PathPoll, s.forClient(s.handlePoll))
-	rt.handle("PUT "+wire.PathFacts, s.forClient(s.showing(s.handleFacts)))
+	c := clientHandlers{s}
+	rt.handle("POST "+wire.PathEnroll, c.handleEnroll)
+	rt.handle("POST "+wire.PathRenew, c.handleRenew)
+	rt.handle("GET "+wire.PathRevoked, c.handleRevocations)
+	rt.handle("GET "+wire.PathJobs+"{name}", c.forClient(c.handleJob))
+	rt.handle("GET "+wire.PathBlobs+"{digest}", c.forClient(c.showing(c.handlePayload)))
+	rt.handle("POST "+wire.PathRepository, c.forClient(c.showing(c.handleSync)))
+	rt.handle("GET "+wire.PathRepositoryFiles+"{file}", c.forClient(c.showing(c.handleRepositoryFile)))
+	rt.handle("POST "+wire.PathRuns, c.forClient(c.showing(c.handleBegin)))
+	rt.handle("POST "+wire.PathResults, c.forClient(c.showing(c.handleResult)))
+	rt.handle("GET "+wire.PathUploads+"{digest}", c.forClient(c.showing(c.handleUploaded)))
+	rt.handle("PATCH "+wire.PathUploads+"{digest}", c.forClient(c.showing(c.handleUpload)))
+	rt.handle("POST "+wire.PathPoll, c.forClient(c.handlePoll))
+	rt.handle("PUT "+wire.PathFacts, c.forClient(c.showing(c.handleFacts)))
 	return rt.mux
 }
 
@@ -36,7 +41,7 @@ type clientHandler func(http.ResponseWriter, *http.Request, webjob.Client) error
 
 // forClient lets enrolled clients in and nobody else. It asks the store each
 // time, so a revocation holds from the next request on, on open connections too.
-func (s *Server) forClient(h clientHandler) handler {
+func (s clientHandlers) forClient(h clientHandler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		identity, key, err := authenticate(r, webjob.RoleClient)
 		if err != nil {
@@ -55,24 +60,24 @@ func (s *Server) forClient(h clientHandler) handler {
 		case !client.SuspendedAt.IsZero():
 			return webjob.Errorf(webjob.Refused, "client %s is suspended; its operator can let it in again", client.ID)
 		}
-		if err := s.checkAccess(client, "", r.RemoteAddr); err != nil {
+		if err := s.rules.CheckAccess(client, "", r.RemoteAddr); err != nil {
 			return err
 		}
-		s.connections.claim(r.Context(), client.ID)
+		s.connections.Claim(r.Context(), client.ID)
 		s.sightings.add(client.ID, time.Now())
 		return h(w, r, client)
 	}
 }
 
 // showing has an eye on the tickets of requests that get none.
-func (s *Server) showing(h clientHandler) clientHandler {
+func (s clientHandlers) showing(h clientHandler) clientHandler {
 	return func(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
 		s.chains.show(client.ID, r.Header.Get(wire.HeaderTicket), r.RemoteAddr)
 		return h(w, r, client)
 	}
 }
 
-func (s *Server) handleEnroll(w http.ResponseWriter, r *http.Request) error {
+func (s clientHandlers) handleEnroll(w http.ResponseWriter, r *http.Request) error {
 	var request wire.EnrollRequest
 	if err := readJSON(r, &request); err != nil {
 		return err
@@ -85,16 +90,16 @@ func (s *Server) handleEnroll(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusCreated, response)
 }
 
-func (s *Server) handleJob(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
+func (s clientHandlers) handleJob(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
 	query, err := wire.DecodeJobQuery(r.URL.Query())
 	if err != nil {
 		return err
 	}
 	name := r.PathValue("name")
-	if err := s.checkAccess(client, name, r.RemoteAddr); err != nil {
+	if err := s.rules.CheckAccess(client, name, r.RemoteAddr); err != nil {
 		return err
 	}
-	v, payload, err := s.Job(r.Context(), client, name, query)
+	v, payload, err := s.jobs.Job(r.Context(), client, name, query)
 	if err != nil {
 		return err
 	}
@@ -102,38 +107,38 @@ func (s *Server) handleJob(w http.ResponseWriter, r *http.Request, client webjob
 	if err := s.jobHeaders(w.Header(), client, v); err != nil {
 		return err
 	}
-	front, err := s.jobFront(r, client, v)
+	before, err := s.beforePayload(r, client, v)
 	if err != nil {
 		return err
 	}
 	header := w.Header()
 	header.Set("Content-Type", wire.ContentTypeJob)
 	header.Set(wire.HeaderTicket, s.chains.next(client.ID, lineRun, r.Header.Get(wire.HeaderTicket), r.RemoteAddr))
-	header.Set(wire.HeaderBundleLength, strconv.Itoa(len(front)-len(v.Text)))
+	header.Set(wire.HeaderBundleLength, strconv.Itoa(len(before)-len(v.Text)))
 	header.Set(wire.HeaderManifestLength, strconv.Itoa(len(v.Text)))
-	header.Set("Content-Length", strconv.Itoa(len(front)+len(payload)))
-	defer cork(r)()
+	header.Set("Content-Length", strconv.Itoa(len(before)+len(payload)))
+	defer transport.Cork(r)()
 	// A client that left needs no answer.
-	if _, err := w.Write(front); err == nil { //nolint:gosec // no browser shows it: its type says what it is
+	if _, err := w.Write(before); err == nil { //nolint:gosec // no browser shows it: its type says what it is
 		_, _ = w.Write(payload) //nolint:gosec // as above
 	}
 	s.metrics.payloadBytes.Add(float64(len(payload)))
 	return nil
 }
 
-// jobFront returns what comes before the payload: what the client lacks of the job
+// beforePayload returns what comes before the payload: what the client lacks of the job
 // repository to verify the version, and the version's manifest.
-func (s *Server) jobFront(r *http.Request, client webjob.Client, v webjob.JobVersion) ([]byte, error) {
-	front, err := s.repository.front(r.Header.Get(wire.HeaderHave), client.ID, v.Name)
-	if err != nil || front == nil {
+func (s clientHandlers) beforePayload(r *http.Request, client webjob.Client, v webjob.JobVersion) ([]byte, error) {
+	bundle, err := s.repository.Encoded(r.Header.Get(wire.HeaderHave), client.ID, v.Name)
+	if err != nil || bundle == nil {
 		return v.Text, err
 	}
-	return slices.Concat(front, v.Text), nil
+	return slices.Concat(bundle, v.Text), nil
 }
 
 // jobHeaders says what holds for a run beside the manifest.
-func (s *Server) jobHeaders(header http.Header, client webjob.Client, v webjob.JobVersion) error {
-	effective := s.effective(client, v.Name)
+func (s clientHandlers) jobHeaders(header http.Header, client webjob.Client, v webjob.JobVersion) error {
+	effective := s.rules.For(client, v.Name)
 	if effective.Bounds() {
 		limits, err := json.Marshal(effective.Limits)
 		if err != nil {
@@ -144,24 +149,24 @@ func (s *Server) jobHeaders(header http.Header, client webjob.Client, v webjob.J
 	if effective.PutURL != "" {
 		header.Set(wire.HeaderPutURL, effective.PutURL)
 	}
-	if s.wants(webjob.OnRun, client, v.Name) {
+	if s.rules.Wants(webjob.OnRun, client, v.Name) {
 		header.Set(wire.HeaderBegin, "ask")
 	}
 	return nil
 }
 
-func (s *Server) handlePayload(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
-	content, size, err := s.Payload(r.Context(), client, r.PathValue("digest"))
+func (s clientHandlers) handlePayload(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
+	content, size, err := s.jobs.Payload(r.Context(), client, r.PathValue("digest"))
 	if err != nil {
 		return err
 	}
 	s.metrics.payloadBytes.Add(float64(size))
-	defer cork(r)()
+	defer transport.Cork(r)()
 	return sendContent(w, r, content)
 }
 
-func (s *Server) handleResult(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
-	leave, err := s.uploads.take(r.Context(), client.ID)
+func (s clientHandlers) handleResult(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
+	leave, err := s.uploads.Take(r.Context(), client.ID)
 	if err != nil {
 		return err
 	}
@@ -183,7 +188,7 @@ func (s *Server) handleResult(w http.ResponseWriter, r *http.Request, client web
 }
 
 // handleUploaded tells how far an upload of this client is.
-func (s *Server) handleUploaded(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
+func (s clientHandlers) handleUploaded(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
 	d, err := webjob.ParseDigest(r.PathValue("digest"))
 	if err != nil {
 		return err
@@ -196,7 +201,7 @@ func (s *Server) handleUploaded(w http.ResponseWriter, r *http.Request, client w
 }
 
 // handleUpload adds to an upload of this client.
-func (s *Server) handleUpload(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
+func (s clientHandlers) handleUpload(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
 	u := webjob.Upload{Owner: client.ID, Most: int64(s.settings.Endpoint.MaxResult)}
 	var err error
 	if u.Digest, err = webjob.ParseDigest(r.PathValue("digest")); err != nil {
@@ -216,7 +221,7 @@ func (s *Server) handleUpload(w http.ResponseWriter, r *http.Request, client web
 	case u.Size > u.Most:
 		return webjob.Errorf(webjob.TooLarge, "the upload has %d bytes; this server takes at most %d (endpoint.max_result)", u.Size, u.Most)
 	}
-	leave, err := s.resumables.take(r.Context(), client.ID)
+	leave, err := s.resumables.Take(r.Context(), client.ID)
 	if err != nil {
 		return err
 	}

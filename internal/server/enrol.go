@@ -7,6 +7,7 @@ import (
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/api"
+	"webjob.dev/webjob/internal/rules"
 	"webjob.dev/webjob/internal/trust"
 	"webjob.dev/webjob/wire"
 )
@@ -22,7 +23,7 @@ func (s *Server) Enroll(ctx context.Context, request wire.EnrollRequest) (wire.E
 	if err := request.Platform.Check(); err != nil {
 		return wire.EnrollResponse{}, err
 	}
-	_, _, roots, err := s.repository.view()
+	_, _, roots, err := s.repository.View()
 	if err != nil {
 		return wire.EnrollResponse{}, err
 	}
@@ -35,15 +36,15 @@ func (s *Server) Enroll(ctx context.Context, request wire.EnrollRequest) (wire.E
 		return wire.EnrollResponse{}, err
 	}
 	client := webjob.Client{ID: request.ID, Labels: token.Labels, Platform: request.Platform, Key: trust.KeyDigest(certificate), EnrolledAt: now()}
-	event := newEvent(webjob.OnEnroll, client)
-	if err := s.store.Enroll(ctx, secret, client, s.deliveries(event, client.Subject())); err != nil {
+	event := rules.NewEvent(webjob.OnEnroll, client)
+	if err := s.store.Enroll(ctx, secret, client, s.rules.Deliveries(event, client.Subject())); err != nil {
 		return wire.EnrollResponse{}, err
 	}
 	if err := s.store.AddCertificate(ctx, client.ID, certificate.SerialNumber, certificate.NotAfter); err != nil {
 		return wire.EnrollResponse{}, err
 	}
 	s.outbox.Wake()
-	if err := s.joinOrders(ctx, client.ID); err != nil {
+	if err := s.dispatcher.Join(ctx, client.ID); err != nil {
 		s.log.Error("a new client joined no order", "client", client.ID, "error", err)
 	}
 	s.metrics.enrolments.WithLabelValues(string(webjob.RoleClient)).Inc()

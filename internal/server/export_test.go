@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -23,7 +24,7 @@ func FolderOf(s *Server) string { return s.settings.dir }
 
 // NewRepository lands the first draft of a repository that the key signs.
 func NewRepository(ctx context.Context, s *Server, key *trust.PrivateKey) error {
-	d, err := trust.NewDraft([]trust.NamedKey{trust.NewNamedKey("alice", key.PublicKey)}, 1, s.repository.online.PublicKey, now())
+	d, err := trust.NewDraft([]trust.NamedKey{trust.NewNamedKey("alice", key.PublicKey)}, 1, s.repository.Online(), now())
 	if err != nil {
 		return err
 	}
@@ -32,7 +33,7 @@ func NewRepository(ctx context.Context, s *Server, key *trust.PrivateKey) error 
 
 // Publish lands a version of a job that the key signs.
 func Publish(ctx context.Context, s *Server, m *webjob.Manifest, key *trust.PrivateKey) error {
-	view, _, _, err := s.repository.view()
+	view, _, _, err := s.repository.View()
 	if err != nil {
 		return err
 	}
@@ -57,22 +58,27 @@ func Publish(ctx context.Context, s *Server, m *webjob.Manifest, key *trust.Priv
 }
 
 func land(ctx context.Context, s *Server, d *trust.Draft, key *trust.PrivateKey) error {
-	view, _, _, err := s.repository.view()
+	view, _, _, err := s.repository.View()
 	if err != nil && webjob.KindOf(err) != webjob.NotFound {
 		return err
 	}
 	if _, err := d.Sign(view, key); err != nil {
 		return err
 	}
-	_, err = s.repository.propose(ctx, d, "olga")
+	_, err = s.repository.Propose(ctx, d, "olga")
 	return err
+}
+
+// PutPayload uploads a payload.
+func PutPayload(ctx context.Context, s *Server, content []byte) error {
+	return s.repository.PutPayload(ctx, webjob.DigestOf(content), int64(len(content)), bytes.NewReader(content))
 }
 
 // AskNobody takes the places for asking hooks until the returned function is called.
 func AskNobody(ctx context.Context, s *Server) (done func()) {
 	var leave []func()
 	for i := range maxAsking {
-		done, err := s.asking.take(ctx, fmt.Sprint("client", i))
+		done, err := s.rules.Places.Take(ctx, fmt.Sprint("client", i))
 		if err != nil {
 			panic(err)
 		}

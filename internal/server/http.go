@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"time"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/transport"
 	"webjob.dev/webjob/internal/trust"
 	"webjob.dev/webjob/wire"
 )
@@ -38,12 +40,12 @@ func (s *Server) routes(listener string) *routes {
 // handle adds a route: every request is bounded, counted and logged in one line. It is
 // carried out as a whole, even when its peer leaves meanwhile, so that nothing is cut
 // between two steps: the context of its handler does not end. One that waits for
-// something looks at left.
+// something looks at [transport.Left].
 func (rt *routes) handle(pattern string, h handler) {
 	rt.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		caller := &caller{left: r.Context().Done()}
-		r = r.WithContext(context.WithValue(context.WithoutCancel(r.Context()), callerKey{}, caller))
+		caller := &caller{}
+		r = r.WithContext(context.WithValue(transport.WithLeft(r.Context()), callerKey{}, caller))
 		control := http.NewResponseController(w)
 		answer := &answer{ResponseWriter: w, control: control}
 		body := &movingBody{ReadCloser: r.Body, control: control}
@@ -93,9 +95,8 @@ func (rt *routes) log(r *http.Request, a *answer, body *movingBody, c *caller, t
 type caller struct {
 	identity trust.Identity
 	more     []slog.Attr
-	skip     bool            // another one answers, counts and tells
-	quiet    bool            // tell at level debug: it happens all the time and brought nothing
-	left     <-chan struct{} // closed when the peer left
+	skip     bool // another one answers, counts and tells
+	quiet    bool // tell at level debug: it happens all the time and brought nothing
 }
 
 type callerKey struct{}
@@ -112,14 +113,6 @@ func quiet(r *http.Request) {
 	if c, ok := r.Context().Value(callerKey{}).(*caller); ok {
 		c.quiet = true
 	}
-}
-
-// left tells when the peer of a request left, by the context of the request.
-func left(ctx context.Context) <-chan struct{} {
-	if c, ok := ctx.Value(callerKey{}).(*caller); ok {
-		return c.left
-	}
-	return nil
 }
 
 // skip leaves answering to another one.
@@ -236,4 +229,12 @@ func sendContent(w http.ResponseWriter, r *http.Request, content io.ReadSeekClos
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	http.ServeContent(w, r, "", time.Time{}, content)
 	return content.Close()
+}
+
+// seconds turns a number from outside into a span without overflow.
+func seconds(n int64) time.Duration {
+	if n > math.MaxInt64/int64(time.Second) {
+		return math.MaxInt64
+	}
+	return time.Duration(max(n, 0)) * time.Second
 }

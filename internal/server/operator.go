@@ -12,38 +12,42 @@ import (
 	"webjob.dev/webjob/wire"
 )
 
+// operatorHandlers translate the requests of operators.
+type operatorHandlers struct{ *Server }
+
 // OperatorHandler serves operators: the interface that webjobctl uses.
 func (s *Server) OperatorHandler() http.Handler {
 	rt := s.routes("operator")
-	rt.handle("POST "+api.PathLogin, s.handleLogin)
+	o := operatorHandlers{s}
+	rt.handle("POST "+api.PathLogin, o.handleLogin)
 	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request, webjob.Operator) error{
-		"GET " + api.PathServer:                                  s.handleServer,
-		"POST " + api.PathTokens:                                 s.handleNewToken,
-		"GET " + api.PathClients:                                 s.handleClients,
-		"GET " + api.PathClients + "/{id}":                       s.handleClient,
-		"POST " + api.PathClients + "/{id}/revoke":               s.handleRevoke,
-		"PUT " + api.PathOperatorBlobs + "{digest}":              s.handlePutPayload,
-		"HEAD " + api.PathOperatorBlobs + "{digest}":             s.handleHasPayload,
-		"GET " + api.PathOperatorJobs:                            s.handleJobs,
-		"GET " + api.PathOperatorJobs + "/{name}/latest":         s.handleLatest,
-		"GET " + api.PathOperatorJobs + "/{name}/{version}":      s.handleJobVersion,
-		"POST " + api.PathOperatorJobs + "/{name}/withdraw":      s.handleWithdraw,
-		"GET " + api.PathOperatorResults:                         s.handleResults,
-		"GET " + api.PathOperatorResults + "/{run}":              s.handleGetResult,
-		"GET " + api.PathOperatorResults + "/{run}/parts/{part}": s.handlePart,
+		"GET " + api.PathServer:                                  o.handleServer,
+		"POST " + api.PathTokens:                                 o.handleNewToken,
+		"GET " + api.PathClients:                                 o.handleClients,
+		"GET " + api.PathClients + "/{id}":                       o.handleClient,
+		"POST " + api.PathClients + "/{id}/revoke":               o.handleRevoke,
+		"PUT " + api.PathOperatorBlobs + "{digest}":              o.handlePutPayload,
+		"HEAD " + api.PathOperatorBlobs + "{digest}":             o.handleHasPayload,
+		"GET " + api.PathOperatorJobs:                            o.handleJobs,
+		"GET " + api.PathOperatorJobs + "/{name}/latest":         o.handleLatest,
+		"GET " + api.PathOperatorJobs + "/{name}/{version}":      o.handleJobVersion,
+		"POST " + api.PathOperatorJobs + "/{name}/withdraw":      o.handleWithdraw,
+		"GET " + api.PathOperatorResults:                         o.handleResults,
+		"GET " + api.PathOperatorResults + "/{run}":              o.handleGetResult,
+		"GET " + api.PathOperatorResults + "/{run}/parts/{part}": o.handlePart,
 	} {
-		rt.handle(pattern, s.forOperator(h))
+		rt.handle(pattern, o.forOperator(h))
 	}
-	for pattern, h := range s.repositoryRoutes() {
-		rt.handle(pattern, s.forOperator(h))
+	for pattern, h := range (repositoryHandlers{s}).repositoryRoutes() {
+		rt.handle(pattern, o.forOperator(h))
 	}
-	for pattern, h := range s.fleetRoutes() {
-		rt.handle(pattern, s.forOperator(h))
+	for pattern, h := range (fleetHandlers{s}).fleetRoutes() {
+		rt.handle(pattern, o.forOperator(h))
 	}
 	return rt.mux
 }
 
-func (s *Server) forOperator(h func(http.ResponseWriter, *http.Request, webjob.Operator) error) handler {
+func (s operatorHandlers) forOperator(h func(http.ResponseWriter, *http.Request, webjob.Operator) error) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		identity, key, err := authenticate(r, webjob.RoleOperator)
 		if err != nil {
@@ -62,7 +66,7 @@ func (s *Server) forOperator(h func(http.ResponseWriter, *http.Request, webjob.O
 	}
 }
 
-func (s *Server) handleLogin(w http.ResponseWriter, r *http.Request) error {
+func (s operatorHandlers) handleLogin(w http.ResponseWriter, r *http.Request) error {
 	var request wire.EnrollRequest
 	if err := readJSON(r, &request); err != nil {
 		return err
@@ -75,11 +79,11 @@ func (s *Server) handleLogin(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusCreated, response)
 }
 
-func (s *Server) handleServer(w http.ResponseWriter, _ *http.Request, _ webjob.Operator) error {
+func (s operatorHandlers) handleServer(w http.ResponseWriter, _ *http.Request, _ webjob.Operator) error {
 	return writeJSON(w, http.StatusOK, api.ServerInfo{EndpointURL: s.settings.URL, Version: webjob.Version()})
 }
 
-func (s *Server) handleNewToken(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s operatorHandlers) handleNewToken(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
 	var request api.NewTokenRequest
 	if err := readJSON(r, &request); err != nil {
 		return err
@@ -91,7 +95,7 @@ func (s *Server) handleNewToken(w http.ResponseWriter, r *http.Request, _ webjob
 	return writeJSON(w, http.StatusCreated, api.NewTokenResponse{Token: token})
 }
 
-func (s *Server) handleClients(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s operatorHandlers) handleClients(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
 	page, err := api.DecodePage(r.URL.Query())
 	if err != nil {
 		return err
@@ -106,7 +110,7 @@ func (s *Server) handleClients(w http.ResponseWriter, r *http.Request, _ webjob.
 	return writeList(w, clients, page, func(c webjob.Client) string { return c.ID })
 }
 
-func (s *Server) handleClient(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s operatorHandlers) handleClient(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
 	client, err := s.store.Client(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return err
@@ -114,14 +118,14 @@ func (s *Server) handleClient(w http.ResponseWriter, r *http.Request, _ webjob.O
 	return writeJSON(w, http.StatusOK, s.withSighting(client))
 }
 
-func (s *Server) withSighting(c webjob.Client) webjob.Client {
+func (s operatorHandlers) withSighting(c webjob.Client) webjob.Client {
 	if last := s.sightings.last(c.ID); last.After(c.LastSeen) {
 		c.LastSeen = last.UTC()
 	}
 	return c
 }
 
-func (s *Server) handleRevoke(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s operatorHandlers) handleRevoke(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
 	var request api.RevokeRequest
 	if err := readJSON(r, &request); err != nil {
 		return err
@@ -139,24 +143,24 @@ func (s *Server) handleRevoke(w http.ResponseWriter, r *http.Request, _ webjob.O
 	return s.handleClient(w, r, webjob.Operator{})
 }
 
-func (s *Server) handlePutPayload(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s operatorHandlers) handlePutPayload(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
 	d, err := webjob.ParseDigest(r.PathValue("digest"))
 	if err != nil {
 		return err
 	}
-	if err := s.PutPayload(r.Context(), d, r.ContentLength, r.Body); err != nil {
+	if err := s.repository.PutPayload(r.Context(), d, r.ContentLength, r.Body); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
-func (s *Server) handleHasPayload(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s operatorHandlers) handleHasPayload(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
 	d, err := webjob.ParseDigest(r.PathValue("digest"))
 	if err != nil {
 		return err
 	}
-	has, err := s.blobs.Has(r.Context(), d)
+	has, err := s.repository.HasPayload(r.Context(), d)
 	if err != nil {
 		return err
 	}
@@ -167,7 +171,7 @@ func (s *Server) handleHasPayload(w http.ResponseWriter, r *http.Request, _ webj
 	return nil
 }
 
-func (s *Server) handleJobs(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s operatorHandlers) handleJobs(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
 	page, err := api.DecodePage(r.URL.Query())
 	if err != nil {
 		return err
@@ -179,7 +183,7 @@ func (s *Server) handleJobs(w http.ResponseWriter, r *http.Request, _ webjob.Ope
 	return writeList(w, jobs, page, func(v webjob.JobVersion) string { return v.Name + "@" + strconv.FormatInt(v.Version, 10) })
 }
 
-func (s *Server) handleLatest(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s operatorHandlers) handleLatest(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
 	latest, err := s.store.LatestVersion(r.Context(), r.PathValue("name"))
 	if err != nil {
 		return err
@@ -187,7 +191,7 @@ func (s *Server) handleLatest(w http.ResponseWriter, r *http.Request, _ webjob.O
 	return writeJSON(w, http.StatusOK, api.LatestResponse{Version: latest})
 }
 
-func (s *Server) handleJobVersion(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s operatorHandlers) handleJobVersion(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
 	version, err := parseVersion(r.PathValue("version"))
 	if err != nil {
 		return err
@@ -200,7 +204,7 @@ func (s *Server) handleJobVersion(w http.ResponseWriter, r *http.Request, _ webj
 }
 
 // handleWithdraw withdraws one version (?version=N) or, without it, all.
-func (s *Server) handleWithdraw(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s operatorHandlers) handleWithdraw(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
 	version := int64(0)
 	if text := r.URL.Query().Get("version"); text != "" {
 		var err error
@@ -223,7 +227,7 @@ func parseVersion(text string) (int64, error) {
 	return n, nil
 }
 
-func (s *Server) handleResults(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s operatorHandlers) handleResults(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
 	filter, err := api.DecodeResultFilter(r.URL.Query())
 	if err != nil {
 		return err
@@ -235,7 +239,7 @@ func (s *Server) handleResults(w http.ResponseWriter, r *http.Request, _ webjob.
 	return writeList(w, results, filter.Page, func(r webjob.Result) string { return strconv.FormatInt(r.Sequence, 10) })
 }
 
-func (s *Server) handleGetResult(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s operatorHandlers) handleGetResult(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
 	result, err := s.store.Result(r.Context(), r.PathValue("run"))
 	if err != nil {
 		return err
@@ -247,7 +251,7 @@ func (s *Server) handleGetResult(w http.ResponseWriter, r *http.Request, _ webjo
 	return writeJSON(w, http.StatusOK, api.ResultDetail{Result: result, Record: result.Record, Notes: notes})
 }
 
-func (s *Server) handlePart(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s operatorHandlers) handlePart(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
 	content, err := s.OpenPart(r.Context(), r.PathValue("run"), r.PathValue("part"))
 	if err != nil {
 		return err

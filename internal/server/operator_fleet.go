@@ -8,10 +8,14 @@ import (
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/api"
+	"webjob.dev/webjob/internal/dispatch"
 )
 
+// fleetHandlers translate the requests about orders, hooks, overrides and what clients may.
+type fleetHandlers struct{ *Server }
+
 // fleetRoutes are the requests about orders, hooks, overrides and what clients may.
-func (s *Server) fleetRoutes() map[string]func(http.ResponseWriter, *http.Request, webjob.Operator) error {
+func (s fleetHandlers) fleetRoutes() map[string]func(http.ResponseWriter, *http.Request, webjob.Operator) error {
 	return map[string]func(http.ResponseWriter, *http.Request, webjob.Operator) error{
 		"POST " + api.PathSelect:                    s.handleSelect,
 		"POST " + api.PathClients + "/{id}/suspend": s.handleSuspend,
@@ -32,19 +36,19 @@ func (s *Server) fleetRoutes() map[string]func(http.ResponseWriter, *http.Reques
 	}
 }
 
-func (s *Server) handleSelect(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s fleetHandlers) handleSelect(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
 	var request api.SelectRequest
 	if err := readJSON(r, &request); err != nil {
 		return err
 	}
-	response, err := s.Select(r.Context(), request.On)
+	response, err := s.dispatcher.Select(r.Context(), request.On)
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, response)
+	return writeJSON(w, http.StatusOK, api.SelectResponse(response))
 }
 
-func (s *Server) handleSuspend(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s fleetHandlers) handleSuspend(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
 	var request api.RevokeRequest
 	if err := readJSON(r, &request); err != nil {
 		return err
@@ -57,12 +61,12 @@ func (s *Server) handleSuspend(w http.ResponseWriter, r *http.Request, _ webjob.
 		return err
 	}
 	s.shutOut(id)
-	return s.handleClient(w, r, webjob.Operator{})
+	return operatorHandlers(s).handleClient(w, r, webjob.Operator{})
 }
 
 // handleReadmit ends a suspension, and whatever showed that an identity was copied: an
 // operator has looked into it.
-func (s *Server) handleReadmit(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s fleetHandlers) handleReadmit(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
 	id := r.PathValue("id")
 	if err := s.store.SuspendClient(r.Context(), id, "", time.Time{}); err != nil {
 		return err
@@ -71,10 +75,10 @@ func (s *Server) handleReadmit(w http.ResponseWriter, r *http.Request, _ webjob.
 		return err
 	}
 	s.chains.forget(id)
-	return s.handleClient(w, r, webjob.Operator{})
+	return operatorHandlers(s).handleClient(w, r, webjob.Operator{})
 }
 
-func (s *Server) handleOrders(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s fleetHandlers) handleOrders(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
 	filter, err := api.DecodeOrderFilter(r.URL.Query())
 	if err != nil {
 		return err
@@ -84,17 +88,17 @@ func (s *Server) handleOrders(w http.ResponseWriter, r *http.Request, _ webjob.O
 		return err
 	}
 	for i := range orders {
-		orders[i] = s.dispatcher.overlay(orders[i])
+		orders[i] = s.dispatcher.Overlay(orders[i])
 	}
 	return writeList(w, orders, filter.Page, func(o webjob.OrderStatus) string { return strconv.FormatInt(o.Sequence, 10) })
 }
 
-func (s *Server) handleNewOrder(w http.ResponseWriter, r *http.Request, operator webjob.Operator) error {
+func (s fleetHandlers) handleNewOrder(w http.ResponseWriter, r *http.Request, operator webjob.Operator) error {
 	var request api.OrderRequest
 	if err := readJSON(r, &request); err != nil {
 		return err
 	}
-	o, err := s.NewOrder(r.Context(), request.Envelope, operator.Name)
+	o, err := s.dispatcher.Create(r.Context(), dispatch.Creation{Envelope: request.Envelope, By: operator.Name})
 	if err != nil {
 		return err
 	}
@@ -102,23 +106,30 @@ func (s *Server) handleNewOrder(w http.ResponseWriter, r *http.Request, operator
 	return writeJSON(w, http.StatusCreated, o)
 }
 
-func (s *Server) handleOrder(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
-	detail, err := s.OrderDetail(r.Context(), r.PathValue("id"))
+func (s fleetHandlers) handleOrder(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+	detail, err := s.dispatcher.Detail(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, detail)
+	answer := api.OrderDetail{OrderStatus: detail.OrderStatus, Slowest: detail.Slowest, Failing: detail.Failing, Waits: detail.Waits, Envelope: detail.Envelope}
+	for _, run := range detail.CanaryRuns {
+		answer.CanaryRuns = append(answer.CanaryRuns, api.CanaryRun(run))
+	}
+	return writeJSON(w, http.StatusOK, answer)
 }
 
-func (s *Server) handleOrderRuns(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s fleetHandlers) handleOrderRuns(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
 	page, err := api.DecodePage(r.URL.Query())
 	if err != nil {
 		return err
 	}
 	state := webjob.RunState(r.URL.Query().Get("state"))
-	stored := state
-	if state.Open() { // what clients say is not in the store
-		stored = webjob.RunQueued
+	stored := []webjob.RunState{state}
+	switch state {
+	case "":
+		stored = nil
+	case webjob.RunRunning: // what clients say is not in the store
+		stored = []webjob.RunState{webjob.RunQueued, webjob.RunOffered}
 	}
 	runs, last, err := s.store.ListOrderRuns(r.Context(), r.PathValue("id"), stored, page)
 	if err != nil {
@@ -126,7 +137,7 @@ func (s *Server) handleOrderRuns(w http.ResponseWriter, r *http.Request, _ webjo
 	}
 	list := api.List[webjob.OrderRun]{Items: []webjob.OrderRun{}}
 	for _, run := range runs {
-		if run = s.dispatcher.stateOf(run); state == "" || run.State == state {
+		if run = s.dispatcher.StateOf(run); state == "" || run.State == state {
 			list.Items = append(list.Items, run)
 		}
 	}
@@ -136,7 +147,7 @@ func (s *Server) handleOrderRuns(w http.ResponseWriter, r *http.Request, _ webjo
 	return writeJSON(w, http.StatusOK, list)
 }
 
-func (s *Server) handleStop(w http.ResponseWriter, r *http.Request, operator webjob.Operator) error {
+func (s fleetHandlers) handleStop(w http.ResponseWriter, r *http.Request, operator webjob.Operator) error {
 	var request api.StopRequest
 	if err := readJSON(r, &request); err != nil {
 		return err
@@ -147,26 +158,20 @@ func (s *Server) handleStop(w http.ResponseWriter, r *http.Request, operator web
 	if request.Reason == "" {
 		request.Reason = "stopped by " + operator.Name
 	}
-	if _, err := s.store.Order(r.Context(), r.PathValue("id")); err != nil {
-		return err
-	}
-	if err := s.dispatcher.stop(r.Context(), r.PathValue("id"), request.Reason, request.Running); err != nil {
+	if err := s.dispatcher.Stop(r.Context(), r.PathValue("id"), request.Reason, request.Running); err != nil {
 		return err
 	}
 	return s.handleOrder(w, r, operator)
 }
 
-func (s *Server) handleResume(w http.ResponseWriter, r *http.Request, operator webjob.Operator) error {
-	if _, err := s.store.Order(r.Context(), r.PathValue("id")); err != nil {
-		return err
-	}
-	if err := s.dispatcher.resume(r.Context(), r.PathValue("id")); err != nil {
+func (s fleetHandlers) handleResume(w http.ResponseWriter, r *http.Request, operator webjob.Operator) error {
+	if err := s.dispatcher.Resume(r.Context(), r.PathValue("id")); err != nil {
 		return err
 	}
 	return s.handleOrder(w, r, operator)
 }
 
-func (s *Server) handleDeliveries(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s fleetHandlers) handleDeliveries(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
 	page, err := api.DecodePage(r.URL.Query())
 	if err != nil {
 		return err
@@ -178,7 +183,7 @@ func (s *Server) handleDeliveries(w http.ResponseWriter, r *http.Request, _ webj
 	return writeList(w, list, page, func(d webjob.Delivery) string { return strconv.FormatInt(d.Sequence, 10) })
 }
 
-func (s *Server) handleRetry(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s fleetHandlers) handleRetry(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
 	var request api.RetryRequest
 	if err := readJSON(r, &request); err != nil {
 		return err
@@ -191,20 +196,20 @@ func (s *Server) handleRetry(w http.ResponseWriter, r *http.Request, _ webjob.Op
 	return writeJSON(w, http.StatusOK, api.RetryResponse{Retried: n})
 }
 
-func (s *Server) handleHooks(w http.ResponseWriter, _ *http.Request, _ webjob.Operator) error {
+func (s fleetHandlers) handleHooks(w http.ResponseWriter, _ *http.Request, _ webjob.Operator) error {
 	list := []api.HookInfo{}
-	p := s.policy.Load()
-	for _, h := range p.hooks {
+	set := s.rules.Current()
+	for _, h := range set.Hooks {
 		list = append(list, api.HookInfo{Kind: "hook", Name: h.Name, On: h.On, Jobs: h.Jobs, Clients: h.Clients, Command: h.Command, URL: h.URL, OnFailure: h.OnFailure})
 	}
-	for _, t := range p.triggers {
+	for _, t := range set.Triggers {
 		list = append(list, api.HookInfo{Kind: "trigger", Name: t.Name, On: t.On, Jobs: t.Jobs, Clients: t.Clients, Command: t.Command, URL: t.URL})
 	}
 	return writeJSON(w, http.StatusOK, api.List[api.HookInfo]{Items: list})
 }
 
-func (s *Server) handleTestHook(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
-	answer, err := s.TestHook(r.Context(), r.PathValue("name"))
+func (s fleetHandlers) handleTestHook(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+	answer, err := s.rules.Test(r.Context(), r.PathValue("name"))
 	if err != nil {
 		return err
 	}
@@ -212,7 +217,7 @@ func (s *Server) handleTestHook(w http.ResponseWriter, r *http.Request, _ webjob
 }
 
 // handleExplain tells what holds for a client and a job, and where it was set.
-func (s *Server) handleExplain(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s fleetHandlers) handleExplain(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
 	job := r.URL.Query().Get("job")
 	if job != "" {
 		if err := webjob.CheckJobName(job); err != nil {
@@ -223,14 +228,14 @@ func (s *Server) handleExplain(w http.ResponseWriter, r *http.Request, _ webjob.
 	if err != nil {
 		return err
 	}
-	explained := api.Explained{Client: client.ID, Job: job, Values: s.policy.Load().overrides.Explain(client.ID, client.Labels, job)}
-	if failed := s.policyError.Load(); failed != nil {
-		explained.Error = (*failed).Error()
+	explained := api.Explained{Client: client.ID, Job: job, Values: s.rules.Current().Overrides.Explain(client.ID, client.Labels, job)}
+	if why := s.rules.NotInUse(); why != nil {
+		explained.Error = why.Error()
 	}
 	return writeJSON(w, http.StatusOK, explained)
 }
 
-func (s *Server) handleReload(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s fleetHandlers) handleReload(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
 	if err := s.Reload(r.Context()); err != nil {
 		return err
 	}

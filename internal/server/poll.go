@@ -1,28 +1,24 @@
 package server
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"reflect"
 	"time"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/dispatch"
+	"webjob.dev/webjob/internal/rules"
+	"webjob.dev/webjob/internal/transport"
 	"webjob.dev/webjob/wire"
 )
 
-// handlePoll holds an agent's request open until there is work for it.
-//
-// Tens of thousands of agents wait at any time, so a waiting one costs as little as
-// can be: over HTTP/1.1 its connection is taken from the HTTP server, which would
-// spend two goroutines and their stacks on it, and given back with the answer.
-func (s *Server) handlePoll(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
+// handlePoll holds an agent's request open until there is work for it. Tens of thousands of
+// agents wait at any time, so a waiting one costs as little as can be: over HTTP/1.1 its
+// connection is parked.
+func (s clientHandlers) handlePoll(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
 	var request wire.PollRequest
 	if err := readJSON(r, &request); err != nil {
 		return err
@@ -34,148 +30,97 @@ func (s *Server) handlePoll(w http.ResponseWriter, r *http.Request, client webjo
 	case request.Free < 0 || request.Free > wire.MaxKnownRuns || len(request.Known) > wire.MaxKnownRuns:
 		return webjob.Errorf(webjob.Invalid, "an agent has at most %d runs at once", wire.MaxKnownRuns)
 	}
-	if s.effective(client, "").Paused != request.Paused {
+	if s.rules.For(client, "").Paused != request.Paused {
 		wait = 0
 	}
 	ticket := s.chains.next(client.ID, lineAgent, request.Ticket, r.RemoteAddr)
-	waiting := &waiter{ticket: ticket, client: client, free: int(request.Free), known: request.Known, standing: request.Standing}
-	if conn := s.park(w, r); conn != nil {
-		return s.holdParked(r, conn, waiting, wait)
+	waiter := &dispatch.Waiter{Client: client, Free: int(request.Free), Known: request.Known, Standing: request.Standing}
+	if parked := transport.Park(w, r); parked != nil {
+		s.holdParked(r, parked, waiter, ticket, wait)
+		return nil
 	}
-	return s.holdBlocking(w, r, waiting, wait)
+	return s.holdBlocking(w, r, waiter, ticket, wait)
 }
 
 // pollAnswer makes the answer of what was found.
-func (s *Server) pollAnswer(client webjob.Client, ticket string, found work) wire.PollResponse {
-	response := wire.PollResponse{Ticket: ticket, Repository: s.repository.timestamp(), Cancel: found.cancel, Change: found.change, Paused: s.effective(client, "").Paused, Time: now()}
-	if found.change {
-		response.Standing = found.standing
+func (s clientHandlers) pollAnswer(client webjob.Client, ticket string, found dispatch.Work) wire.PollResponse {
+	response := wire.PollResponse{
+		Ticket: ticket, Repository: s.repository.Timestamp(), Offers: found.Offers, Cancel: found.Cancel, Change: found.Change,
+		Paused: s.rules.For(client, "").Paused, Time: now(),
 	}
-	for _, r := range found.runs {
-		response.Offers = append(response.Offers, wire.Offer{Run: r.run, At: r.at, Order: r.order.status.Envelope})
+	if found.Change {
+		response.Standing = found.Standing
 	}
 	return response
 }
 
-// holdBlocking waits in the handler, where a connection cannot be taken.
-func (s *Server) holdBlocking(w http.ResponseWriter, r *http.Request, waiting *waiter, wait time.Duration) error {
-	answer := make(chan work, 1)
+// holdBlocking waits in the handler, where a connection cannot be parked.
+func (s clientHandlers) holdBlocking(w http.ResponseWriter, r *http.Request, waiter *dispatch.Waiter, ticket string, wait time.Duration) error {
+	answer := make(chan dispatch.Work, 1)
 	dropped := make(chan struct{})
-	waiting.answer = func(found work) { answer <- found }
-	waiting.drop = func() { close(dropped) }
+	waiter.Answer = func(found dispatch.Work) { answer <- found }
+	waiter.Drop = func() { close(dropped) }
 	s.metrics.polls.Inc()
 	defer s.metrics.polls.Dec()
-	if err := s.dispatcher.hold(r.Context(), waiting, wait); err != nil {
+	if err := s.dispatcher.Wait(r.Context(), waiter, wait); err != nil {
 		return err
 	}
 	select {
 	case found := <-answer:
-		if len(found.runs) == 0 {
+		if len(found.Offers) == 0 {
 			quiet(r)
 		}
-		return writeJSON(w, http.StatusOK, s.pollAnswer(waiting.client, waiting.ticket, found))
+		return writeJSON(w, http.StatusOK, s.pollAnswer(waiter.Client, ticket, found))
 	case <-dropped:
-		return webjob.Errorf(webjob.Refused, "client %s is shut out", waiting.client.ID)
-	case <-left(r.Context()):
-		s.dispatcher.release(waiting)
+		return webjob.Errorf(webjob.Refused, "client %s is shut out", waiter.Client.ID)
+	case <-transport.Left(r.Context()):
+		s.dispatcher.Leave(waiter)
 		quiet(r)
 		return nil
 	}
 }
 
-// parked is a connection that was taken from the HTTP server.
-type parked struct {
-	net.Conn
-	back func(net.Conn) // gives it back
-}
-
-// park takes a request's connection. It returns nil when it cannot be taken.
-func (s *Server) park(w http.ResponseWriter, r *http.Request) *parked {
-	back, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	if !ok || r.ProtoMajor != 1 || r.Close {
-		return nil
-	}
-	give := s.returns.to(back)
-	if give == nil {
-		return nil
-	}
-	conn, buffered, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		return nil
-	}
-	if buffered.Reader.Buffered() > 0 { // a peer that talks while it should wait
-		_ = conn.Close()
-	}
-	return &parked{Conn: conn, back: give}
-}
-
 // holdParked holds the poll without a goroutine.
-func (s *Server) holdParked(r *http.Request, conn *parked, waiting *waiter, wait time.Duration) error {
+func (s clientHandlers) holdParked(r *http.Request, parked *transport.Parked, waiter *dispatch.Waiter, ticket string, wait time.Duration) {
 	skip(r)
 	start, remote := time.Now(), r.RemoteAddr
 	s.metrics.polls.Inc()
-	client, ticket := waiting.client, waiting.ticket
-	waiting.answer = func(found work) {
+	client := waiter.Client
+	waiter.Answer = func(found dispatch.Work) {
 		s.metrics.polls.Dec()
-		err := conn.write(s.pollAnswer(client, ticket, found))
+		body, err := json.Marshal(s.pollAnswer(client, ticket, found))
+		if err == nil {
+			err = parked.Answer(wire.ContentTypeJSON, append(body, '\n'))
+		}
 		s.logPoll(client, remote, found, time.Since(start), err)
 	}
-	waiting.drop = func() {
+	waiter.Drop = func() {
 		s.metrics.polls.Dec()
-		closeNow(conn.Conn)
+		parked.Drop()
 	}
-	if err := s.dispatcher.hold(r.Context(), waiting, wait); err != nil {
+	if err := s.dispatcher.Wait(r.Context(), waiter, wait); err != nil {
 		s.metrics.polls.Dec()
-		closeNow(conn.Conn)
+		parked.Drop()
 		s.log.Error("a poll could not be held", "client", client.ID, "error", err)
+		return
 	}
-	return nil
-}
-
-// closeNow closes without the goodbye of TLS, for which a hostile peer could keep us
-// waiting.
-func closeNow(conn net.Conn) {
-	if secure, ok := conn.(*tls.Conn); ok {
-		conn = secure.NetConn()
-	}
-	_ = conn.Close() // it is over either way
-}
-
-// write answers the request and gives the connection back for the next one.
-func (p *parked) write(response wire.PollResponse) error {
-	body, err := json.Marshal(response)
-	if err != nil {
-		return errors.Join(err, p.Close())
-	}
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\nDate: %s\r\n\r\n", wire.ContentTypeJSON, len(body)+1, time.Now().UTC().Format(http.TimeFormat))
-	b.Write(body)
-	b.WriteByte('\n')
-	err = p.SetWriteDeadline(time.Now().Add(stallTimeout))
-	if err == nil {
-		_, err = p.Write(b.Bytes())
-	}
-	if err == nil {
-		err = p.SetDeadline(time.Time{})
-	}
-	if err != nil {
-		closeNow(p.Conn)
-		return err
-	}
-	p.back(p.Conn)
-	return nil
+	parked.OnLeave(func() {
+		if s.dispatcher.Leave(waiter) {
+			s.metrics.polls.Dec()
+		}
+	})
 }
 
 // logPoll writes the access line of a poll that was held without a goroutine.
-func (s *Server) logPoll(client webjob.Client, remote string, found work, took time.Duration, err error) {
+func (s clientHandlers) logPoll(client webjob.Client, remote string, found dispatch.Work, took time.Duration, err error) {
 	level := slog.LevelDebug
 	attributes := []slog.Attr{
 		slog.String("listener", "endpoint"), slog.String("method", http.MethodPost), slog.String("path", wire.PathPoll), slog.Int("status", http.StatusOK),
 		slog.Duration("took", took.Round(time.Microsecond)), slog.String("remote", remote), slog.String("client", client.ID),
 	}
-	for _, r := range found.runs {
+	for _, offer := range found.Offers {
 		level = slog.LevelInfo
-		attributes = append(attributes, slog.String("run", r.run))
+		attributes = append(attributes, slog.String("run", offer.Run))
 	}
 	if err != nil {
 		attributes = append(attributes, slog.String("error", err.Error()))
@@ -186,12 +131,12 @@ func (s *Server) logPoll(client webjob.Client, remote string, found work, took t
 
 // shutOut cuts a client off, in the middle of whatever it does.
 func (s *Server) shutOut(client string) {
-	s.dispatcher.cut(client)
-	s.connections.cut(client)
+	s.dispatcher.Cut(client)
+	s.connections.Cut(client)
 }
 
 // handleFacts keeps what an agent says about its machine.
-func (s *Server) handleFacts(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
+func (s clientHandlers) handleFacts(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
 	var facts webjob.Facts
 	if err := readJSON(r, &facts); err != nil {
 		return err
@@ -204,7 +149,7 @@ func (s *Server) handleFacts(w http.ResponseWriter, r *http.Request, client webj
 		if err := s.store.SetFacts(r.Context(), client.ID, facts); err != nil {
 			return err
 		}
-		if err := s.joinOrders(r.Context(), client.ID); err != nil {
+		if err := s.dispatcher.Join(r.Context(), client.ID); err != nil {
 			return err
 		}
 	}
@@ -214,7 +159,7 @@ func (s *Server) handleFacts(w http.ResponseWriter, r *http.Request, client webj
 
 // handleBegin asks the hooks whether a run may begin, and hands over what they have
 // for it.
-func (s *Server) handleBegin(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
+func (s clientHandlers) handleBegin(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
 	var request wire.BeginRequest
 	if err := readJSON(r, &request); err != nil {
 		return err
@@ -229,20 +174,20 @@ func (s *Server) handleBegin(w http.ResponseWriter, r *http.Request, client webj
 			return err
 		}
 	}
-	if err := s.checkAccess(client, request.Job, r.RemoteAddr); err != nil {
+	if err := s.rules.CheckAccess(client, request.Job, r.RemoteAddr); err != nil {
 		return err
 	}
 	note(r, slog.String("job", request.Job), slog.String("run", request.Run))
-	event := newEvent(webjob.OnRun, client)
+	event := rules.NewEvent(webjob.OnRun, client)
 	event.Job, event.Version, event.Run, event.Order, event.Arguments = request.Job, request.Version, request.Run, request.Order, request.Arguments
-	said, err := s.ask(r.Context(), event, client)
+	said, err := s.rules.Ask(r.Context(), event, client)
 	if err != nil {
 		return err
 	}
-	if len(said.notes) > 0 {
-		if err := s.store.AddNotes(r.Context(), request.Run, said.notes); err != nil {
+	if len(said.Notes) > 0 {
+		if err := s.store.AddNotes(r.Context(), request.Run, said.Notes); err != nil {
 			return err
 		}
 	}
-	return writeJSON(w, http.StatusOK, wire.BeginResponse{Data: said.data})
+	return writeJSON(w, http.StatusOK, wire.BeginResponse{Data: said.Data})
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/rules"
 	"webjob.dev/webjob/wire"
 )
 
@@ -84,10 +85,7 @@ func (s *Server) Receive(ctx context.Context, client webjob.Client, recordLength
 			s.outbox.Wake()
 		}
 		if effects.OrderRun != nil {
-			// It is durable: what does not come of this comes of the next start.
-			if err := s.dispatcher.finished(ctx, *effects.OrderRun); err != nil {
-				s.log.Error("an order was not carried on", "order", effects.OrderRun.Order, "error", err)
-			}
+			s.dispatcher.Ended(ctx, *effects.OrderRun)
 		}
 	}
 	s.metrics.received(record.Outcome, bodyLength, added)
@@ -135,33 +133,33 @@ func (s *Server) effectsOf(ctx context.Context, client webjob.Client, record *we
 		effects.OrderRun = &webjob.OrderRun{
 			Run: record.Run, Order: order, Client: owner, At: at, Rank: webjob.MaxOrderRuns, State: webjob.StateOf(record.Outcome), Updated: received,
 		}
-		effects.AddRun = s.dispatcher.keeps(order, client)
+		effects.AddRun = s.dispatcher.Keeps(order, client)
 	}
-	if p := s.policy.Load(); len(p.hooks)+len(p.triggers) == 0 {
+	if s.rules.None() {
 		return effects, nil
 	}
-	event := newEvent(webjob.OnPut, client)
+	event := rules.NewEvent(webjob.OnPut, client)
 	event.Job, event.Version, event.Run, event.Order, event.Arguments = record.Job, record.Version, record.Run, record.Order, record.Arguments
 	event.Outcome, event.ExitStatus, event.Reason = record.Outcome, record.ExitStatus, record.Reason
 	if stdout, found := record.Part(webjob.Stdout); found {
 		event.Stdout = stdout.Digest
 	}
-	said, err := s.ask(ctx, event, client)
+	said, err := s.rules.Ask(ctx, event, client)
 	if err != nil {
 		return effects, err
 	}
-	effects.Notes = said.notes
+	effects.Notes = said.Notes
 	subject := client.Subject()
-	follows := event.Stdout != "" && record.Outcome != webjob.NotStarted && record.Outcome != webjob.RunRefused && s.follows(record.Job, subject)
+	follows := event.Stdout != "" && record.Outcome != webjob.NotStarted && record.Outcome != webjob.RunRefused && s.rules.Follows(record.Job, subject)
 	if follows {
 		effects.Output = event.Stdout
 	}
 	effects.Deliveries = func(before webjob.Digest) []webjob.Delivery {
-		list := s.deliveries(event, subject)
+		list := s.rules.Deliveries(event, subject)
 		tell := func(kind webjob.EventKind) {
 			other := event
 			other.Kind, other.ID, other.Before = kind, event.ID+"-"+string(kind), before
-			list = append(list, s.deliveries(other, subject)...)
+			list = append(list, s.rules.Deliveries(other, subject)...)
 		}
 		if record.Outcome != webjob.Succeeded {
 			tell(webjob.OnFailure)

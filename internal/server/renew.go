@@ -18,7 +18,7 @@ const returnTime = 24 * time.Hour
 // handleRenew gives a client a new certificate for its key. A certificate that still
 // holds is proof enough. One that expired is not: then the key alone speaks, and an
 // operator decides.
-func (s *Server) handleRenew(w http.ResponseWriter, r *http.Request) error {
+func (s clientHandlers) handleRenew(w http.ResponseWriter, r *http.Request) error {
 	var request wire.RenewRequest
 	if err := readJSON(r, &request); err != nil {
 		return err
@@ -41,7 +41,7 @@ func (s *Server) handleRenew(w http.ResponseWriter, r *http.Request) error {
 	if _, err := checkRenewal(client, request); err != nil {
 		return err
 	}
-	if err := s.checkAccess(client, "", r.RemoteAddr); err != nil {
+	if err := s.rules.CheckAccess(client, "", r.RemoteAddr); err != nil {
 		return err
 	}
 	if now().Before(client.ApprovedUntil) {
@@ -72,7 +72,7 @@ func checkRenewal(client webjob.Client, request wire.RenewRequest) (any, error) 
 	return key, nil
 }
 
-func (s *Server) renew(w http.ResponseWriter, r *http.Request, client webjob.Client, request wire.RenewRequest) error {
+func (s clientHandlers) renew(w http.ResponseWriter, r *http.Request, client webjob.Client, request wire.RenewRequest) error {
 	key, err := checkRenewal(client, request)
 	if err != nil {
 		return err
@@ -95,13 +95,13 @@ func (s *Server) renew(w http.ResponseWriter, r *http.Request, client webjob.Cli
 }
 
 // handleApproveReturn lets a client have a new certificate after its own expired.
-func (s *Server) handleApproveReturn(w http.ResponseWriter, r *http.Request, operator webjob.Operator) error {
+func (s fleetHandlers) handleApproveReturn(w http.ResponseWriter, r *http.Request, operator webjob.Operator) error {
 	id := r.PathValue("id")
 	if err := s.approveReturn(r.Context(), id); err != nil {
 		return err
 	}
 	s.log.Info("a client may come back", "client", id, "operator", operator.Name)
-	return s.handleClient(w, r, operator)
+	return operatorHandlers(s).handleClient(w, r, operator)
 }
 
 func (s *Server) approveReturn(ctx context.Context, id string) error {

@@ -60,7 +60,7 @@ func (s *Server) refreshRevocations(ctx context.Context, at time.Time) error {
 }
 
 // handleRevocations serves the list to anybody: it is public and signed.
-func (s *Server) handleRevocations(w http.ResponseWriter, r *http.Request) error {
+func (s clientHandlers) handleRevocations(w http.ResponseWriter, r *http.Request) error {
 	s.revocations.mu.Lock()
 	list, made := s.revocations.list, s.revocations.made
 	s.revocations.mu.Unlock()

@@ -11,8 +11,11 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+	"github.com/google/uuid"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/lease"
+	"webjob.dev/webjob/internal/transport"
 	"webjob.dev/webjob/internal/trust"
 )
 
@@ -36,10 +39,13 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	defer func() { _ = lock.Unlock() }() // the process ends anyway
 
+	if s.name, err = serverName(s.settings); err != nil {
+		return err
+	}
 	if err := s.blobs.Recover(ctx); err != nil {
 		return err
 	}
-	if err := s.loadOrders(ctx); err != nil {
+	if err := s.dispatcher.Load(ctx); err != nil {
 		return err
 	}
 	if err := s.publishRevocations(ctx); err != nil {
@@ -68,6 +74,7 @@ type listener struct {
 
 func (s *Server) run(ctx context.Context, listeners []listener) error {
 	var config net.ListenConfig
+	door := transport.NewDoor(transport.MostOpen())
 	for i := range listeners {
 		l := &listeners[i]
 		socket, err := config.Listen(ctx, "tcp", l.address)
@@ -81,7 +88,7 @@ func (s *Server) run(ctx context.Context, listeners []listener) error {
 		if l.tls != nil {
 			config := l.tls.Clone()
 			config.NextProtos = []string{"h2", "http/1.1"}
-			l.tls, l.socket = config, s.returns.listen(tls.NewListener(corkListener{socket}, config))
+			l.tls, l.socket = config, transport.Listen(socket, door, config)
 		}
 		l.server = &http.Server{
 			Handler:           l.handler,
@@ -92,17 +99,10 @@ func (s *Server) run(ctx context.Context, listeners []listener) error {
 			ErrorLog:          slog.NewLogLogger(s.log.With("listener", l.name).Handler(), slog.LevelInfo),
 		}
 	}
-	s.connections.watch(listeners[0].server)
+	s.connections.Watch(listeners[0].server)
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var work sync.WaitGroup
-	work.Go(func() { s.outbox.Run(background) })
-	work.Go(func() { s.dispatcher.run(background, s.allClients) })
-	work.Go(func() { s.dispatcher.serveWoken(background) })
-	work.Go(func() { s.housekeep(background) })
-	work.Go(func() { s.repository.keepFresh(background) })
-	work.Go(func() {
-		s.sightings.run(background, func(err error) { s.log.Warn("last-seen times were not stored", "error", err) })
-	})
+	s.work(background, &work)
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
 		work.Go(func() { failed <- l.serve() })
@@ -120,6 +120,22 @@ func (s *Server) run(ctx context.Context, listeners []listener) error {
 	return err
 }
 
+// work starts what goes on beside the requests, until ctx ends: what every server does for
+// itself, and what only one of those that share a store does.
+func (s *Server) work(ctx context.Context, group *sync.WaitGroup) {
+	group.Go(func() { s.dispatcher.Serve(ctx) })
+	group.Go(func() { s.dispatcher.Refresh(ctx) })
+	group.Go(func() {
+		s.sightings.run(ctx, func(err error) { s.log.Warn("last-seen times were not stored", "error", err) })
+	})
+	holder := lease.Holder{Store: s.store, Name: s.name, Log: s.log}
+	for name, work := range map[string]func(context.Context){
+		"clock": s.dispatcher.KeepTime, "deliveries": s.outbox.Run, "repository": s.repository.KeepFresh, "housekeeping": s.housekeep,
+	} {
+		group.Go(func() { holder.Run(ctx, name, work) })
+	}
+}
+
 func (l listener) serve() error {
 	err := l.server.Serve(l.socket)
 	if errors.Is(err, http.ErrServerClosed) {
@@ -132,7 +148,7 @@ func (l listener) serve() error {
 // longer than the drain time. What was acknowledged before is durable already.
 func (s *Server) drain(listeners []listener) error {
 	s.draining.Store(true)
-	s.dispatcher.close()
+	s.dispatcher.Close()
 	limit := time.Duration(s.settings.Shutdown.Drain)
 	s.log.Info("stopping", "drain", limit)
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
@@ -150,4 +166,15 @@ func (s *Server) drain(listeners []listener) error {
 	work.Wait()
 	s.log.Info("stopped")
 	return errors.Join(errs...)
+}
+
+// serverName returns the name by which this server takes leases, which is the same after a
+// restart. It is made when it is not there.
+func serverName(settings *Settings) (string, error) {
+	text, err := readFile(settings.path(nameFile))
+	if webjob.KindOf(err) == webjob.NotFound {
+		text = []byte(uuid.NewString())
+		err = writeFile(settings.path(nameFile), text)
+	}
+	return string(text), err
 }

@@ -10,37 +10,37 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/dispatch"
 	"webjob.dev/webjob/internal/hook"
+	"webjob.dev/webjob/internal/publish"
+	"webjob.dev/webjob/internal/rules"
+	"webjob.dev/webjob/internal/transport"
 	"webjob.dev/webjob/internal/trust"
 )
 
-// Server holds the services. Make one with [New], or with [Open] from a folder.
+// Server wires the rooms. Make one with [Open] from a folder.
 type Server struct {
 	store     webjob.Store
 	blobs     webjob.Blobs
 	authority *trust.Authority
 	settings  *Settings
 	log       *slog.Logger
+	name      string // of this server among those that share a store
 	metrics   *metrics
 	sightings *sightings
 
-	repository  *repository
-	payloads    *payloads
+	rules       *rules.Rules
+	repository  *publish.Repository
+	jobs        *publish.Jobs
+	dispatcher  *dispatch.Dispatcher
 	chains      *chains
 	revocations revocations
-	dispatcher  *dispatcher
 	outbox      *hook.Outbox
-	connections *connections
-	returns     returns
-	policy      atomic.Pointer[policy]
-	policyError atomic.Pointer[error] // why the configuration on disk is not in use; nil when it is
-	blobUse     sync.RWMutex          // who is to name a blob reads it, for moments; the removal of blobs writes it
+	connections *transport.Connections
+	blobUse     sync.RWMutex // who is to name a blob reads it, for moments; the removal of blobs writes it
 
-	approvals sync.Mutex // one approval of an order at a time
-
-	uploads    *places // for results being received
-	resumables *places // for uploads being received
-	asking     *places // for hooks being asked
+	uploads    *transport.Places // for results being received
+	resumables *transport.Places // for uploads being received
 	draining   atomic.Bool
 }
 
@@ -71,7 +71,11 @@ func Open(ctx context.Context, settings *Settings, log *slog.Logger, open OpenBa
 		return nil, err
 	}
 	authority.Lifetime = time.Duration(settings.Clients.Certificate)
-	policy, err := loadPolicy(settings)
+	set, err := readRules(settings)
+	if err != nil {
+		return nil, err
+	}
+	online, err := loadOnlineKey(settings.dir)
 	if err != nil {
 		return nil, err
 	}
@@ -79,61 +83,65 @@ func Open(ctx context.Context, settings *Settings, log *slog.Logger, open OpenBa
 	if err != nil {
 		return nil, err
 	}
-	repository, err := loadRepository(ctx, settings.dir, backends.Store, log)
-	if err != nil {
-		return nil, errors.Join(err, backends.Store.Close())
-	}
-	secret, err := repository.online.PrivatePEM()
-	if err != nil {
-		return nil, errors.Join(err, backends.Store.Close())
-	}
-	chains, err := newChains(ctx, secret, backends.Store)
-	if err != nil {
-		return nil, errors.Join(err, backends.Store.Close())
-	}
 	s := &Server{
-		chains:      chains,
-		repository:  repository,
-		payloads:    newPayloads(backends.Blobs),
-		store:       backends.Store,
-		blobs:       backends.Blobs,
-		authority:   authority,
-		settings:    settings,
-		log:         log,
-		metrics:     newMetrics(),
-		sightings:   newSightings(backends.Store),
-		dispatcher:  newDispatcher(backends.Store, log),
-		connections: newConnections(),
-		uploads:     newPlaces("receiving results", maxUploads),
-		resumables:  newPlaces("receiving uploads", maxResumables),
-		asking:      newPlaces("asking hooks", maxAsking),
+		store: backends.Store, blobs: backends.Blobs, authority: authority, settings: settings, log: log,
+		metrics: newMetrics(), sightings: newSightings(backends.Store), connections: transport.NewConnections(),
+		uploads:    transport.NewPlaces("receiving results", maxUploads),
+		resumables: transport.NewPlaces("receiving uploads", maxResumables),
 	}
-	s.policy.Store(policy)
-	chains.notify = s.cloned
-	s.outbox = hook.NewOutbox(backends.Store, s.trigger, log, s.metrics.told)
-	s.dispatcher.ended, s.dispatcher.told = s.orderEnded, s.outbox.Wake
+	if err := s.wire(ctx, online, set); err != nil {
+		return nil, errors.Join(err, backends.Store.Close())
+	}
 	return s, nil
 }
 
-// loadOrders takes over the orders that have not ended. Only the process that serves
-// does this: it carries out what they are due.
-func (s *Server) loadOrders(ctx context.Context) error {
-	_, policy, _, err := s.repository.view()
-	if webjob.KindOf(err) == webjob.NotFound {
-		return nil // nobody could have signed one
+// wire makes the rooms and tells them of their neighbours.
+func (s *Server) wire(ctx context.Context, online *trust.PrivateKey, set *rules.Set) error {
+	s.rules = &rules.Rules{
+		Places: transport.NewPlaces("asking hooks", maxAsking), Log: s.log,
+		Asked: func(hook, answer string) { s.metrics.hooks.WithLabelValues(hook, answer).Inc() },
 	}
+	s.rules.Use(set)
+	s.outbox = hook.NewOutbox(s.store, s.rules.Trigger, s.log, s.metrics.told)
+	var err error
+	if s.repository, err = publish.Open(ctx, s.store, s.blobs, online, s.log); err != nil {
+		return err
+	}
+	if s.jobs, err = publish.NewJobs(s.store, s.blobs, s.rules, s.outbox.Wake); err != nil {
+		return err
+	}
+	s.dispatcher = dispatch.New(dispatch.Neighbours{
+		Store: s.store, Policy: s.repository.Policy, News: s.orderEnded, Wake: s.outbox.Wake, Log: s.log,
+	})
+	secret, err := online.PrivatePEM()
 	if err != nil {
 		return err
 	}
-	return s.dispatcher.load(ctx, policy)
+	if s.chains, err = newChains(ctx, secret, s.store); err != nil {
+		return err
+	}
+	s.chains.notify = s.cloned
+	return nil
+}
+
+func loadOnlineKey(dir string) (*trust.PrivateKey, error) {
+	text, err := readFile(filepath.Join(dir, onlineKeyFile))
+	if err != nil {
+		return nil, err
+	}
+	key, err := trust.ParsePrivateKey(text)
+	if err != nil {
+		return nil, webjob.Errorf(webjob.Invalid, "%s: %w; restore it from a backup", filepath.Join(dir, onlineKeyFile), err)
+	}
+	return key, nil
 }
 
 // orderEnded returns what triggers are told of the end of an order.
 func (s *Server) orderEnded(o webjob.OrderStatus) []webjob.Delivery {
-	event := newEvent(webjob.OnOrder, webjob.Client{})
+	event := rules.NewEvent(webjob.OnOrder, webjob.Client{})
 	event.Order, event.Job, event.Version, event.Arguments = o.ID, o.Job, o.Version, o.Arguments
 	event.State, event.Counts = o.State, o.Counts
-	return s.deliveries(event, webjob.Subject{})
+	return s.rules.Deliveries(event, webjob.Subject{})
 }
 
 // Close stores the last-seen times and closes the store.

@@ -378,7 +378,7 @@ func TestPayloadsOfOthersAreNotThere(t *testing.T) {
 	w := newWorld(t)
 	content := []byte("#!/bin/sh\n")
 	d := webjob.DigestOf(content)
-	must(t, w.server.PutPayload(t.Context(), d, int64(len(content)), bytes.NewReader(content)))
+	must(t, server.PutPayload(t.Context(), w.server, content))
 	m := &webjob.Manifest{
 		Format: webjob.JobFormat, Name: "own", Version: 1, Scope: webjob.ClientScope("web1"), Created: time.Now().UTC().Truncate(time.Second),
 		Expires: time.Now().UTC().Truncate(time.Second).Add(time.Hour), Leftovers: webjob.LeftoversStop, Limits: webjob.DefaultLimits(),

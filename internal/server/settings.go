@@ -21,6 +21,7 @@ const (
 	metadataFile  = "metadata.db"
 	blobsFolder   = "blobs"
 	lockFile      = "lock"
+	nameFile      = "name" // of this server
 )
 
 // Settings is the server's configuration file, webjobd.toml.

@@ -87,28 +87,39 @@ func (s *Store) OfferRuns(ctx context.Context, offers []webjob.Offer) (given []w
 	at := time.Now()
 	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		given = given[:0]
-		give, err := c.PrepareContext(ctx, `UPDATE order_runs SET state = 'offered', offered_until = ?, updated = ?
-			WHERE run = ? AND state = 'queued' AND (SELECT state FROM orders WHERE sequence = order_no) = 'open' RETURNING order_no`)
+		find, err := c.PrepareContext(ctx, `SELECT order_no, order_runs.state FROM order_runs JOIN orders ON orders.sequence = order_no
+			WHERE run = ? AND order_runs.state IN ('queued', 'offered') AND orders.state = 'open'`)
 		if err != nil {
 			return err
 		}
-		defer func() { _ = give.Close() }() // its errors are those of its queries
+		defer func() { _ = find.Close() }() // its errors are those of its queries
+		give, err := c.PrepareContext(ctx, `UPDATE order_runs SET state = 'offered', offered_until = ?, updated = ? WHERE run = ?`)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = give.Close() }() // as above
 		counts := map[int64]int64{}
 		for _, offer := range offers {
-			if may, err := takeStart(ctx, c, offer); err != nil {
-				return err
-			} else if !may {
-				continue
-			}
 			var number int64
-			err := give.QueryRowContext(ctx, micros(offer.Until), micros(at), offer.Run).Scan(&number)
+			var before webjob.RunState
+			err := find.QueryRowContext(ctx, offer.Run).Scan(&number, &before)
 			if webjob.KindOf(one(err, "")) == webjob.NotFound {
 				continue
 			}
 			if err != nil {
 				return err
 			}
-			counts[number]++
+			if may, err := takeStart(ctx, c, offer); err != nil {
+				return err
+			} else if !may {
+				continue
+			}
+			if _, err := give.ExecContext(ctx, micros(offer.Until), micros(at), offer.Run); err != nil {
+				return err
+			}
+			if before == webjob.RunQueued {
+				counts[number]++
+			}
 			given = append(given, offer)
 		}
 		for number, n := range counts {
@@ -124,14 +135,39 @@ func (s *Store) OfferRuns(ctx context.Context, offers []webjob.Offer) (given []w
 	return given, nil
 }
 
-// takeStart takes a place of the rate. A run that is not given after all leaves its place
-// unused.
+// takeStart takes a place of the rate, when the run needs one.
 func takeStart(ctx context.Context, c *sql.Conn, offer webjob.Offer) (bool, error) {
 	if offer.NextStart.IsZero() {
 		return true, nil
 	}
 	n, err := affected(c.ExecContext(ctx, `UPDATE orders SET next_start = ? WHERE id = ? AND next_start IS ?`, micros(offer.NextStart), offer.Order, micros(offer.Start)))
 	return n == 1, err
+}
+
+// HoldRuns implements [webjob.Orders].
+func (s *Store) HoldRuns(ctx context.Context, runs []string, until time.Time) error {
+	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+		for _, run := range runs {
+			var number int64
+			var before webjob.RunState
+			err := c.QueryRowContext(ctx, `SELECT order_no, state FROM order_runs WHERE run = ? AND state IN ('queued', 'offered')`, run).Scan(&number, &before)
+			if webjob.KindOf(one(err, "")) == webjob.NotFound {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if _, err := c.ExecContext(ctx, `UPDATE order_runs SET state = 'offered', offered_until = ? WHERE run = ?`, micros(until), run); err != nil {
+				return err
+			}
+			if before == webjob.RunQueued {
+				if err := addCounts(ctx, c, number, webjob.Counts{webjob.RunQueued: -1, webjob.RunOffered: 1}); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
 }
 
 // MoveRuns implements [webjob.Orders].
@@ -148,6 +184,12 @@ func (s *Store) MoveRuns(ctx context.Context, order string, move webjob.RunMove,
 }
 
 func moveRuns(ctx context.Context, c *sql.Conn, number int64, move webjob.RunMove, at time.Time) (moved int64, err error) {
+	if move.While != "" {
+		var state webjob.OrderState
+		if err := c.QueryRowContext(ctx, `SELECT state FROM orders WHERE sequence = ?`, number).Scan(&state); err != nil || state != move.While {
+			return 0, err
+		}
+	}
 	counts := webjob.Counts{}
 	for _, from := range move.From {
 		statement := `UPDATE order_runs SET state = ?, updated = ?, offered_until = NULL WHERE order_no = ? AND state = ?`

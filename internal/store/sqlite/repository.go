@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
@@ -33,6 +34,11 @@ func (s *Store) RepositoryFiles(ctx context.Context, visit func(string, []byte) 
 // ChangeRepository implements [webjob.Repository].
 func (s *Store) ChangeRepository(ctx context.Context, change webjob.RepositoryChange, at time.Time) error {
 	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
+		for name, want := range change.Was {
+			if err := checkFile(ctx, c, name, want); err != nil {
+				return err
+			}
+		}
 		for name, content := range change.Files {
 			query, args := `INSERT INTO repository_files (name, content) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET content = excluded.content`, []any{name, content}
 			if len(content) == 0 {
@@ -63,6 +69,20 @@ func (s *Store) ChangeRepository(ctx context.Context, change webjob.RepositoryCh
 		}
 		return nil
 	})
+}
+
+// checkFile reports a file that has other contents than expected.
+func checkFile(ctx context.Context, c *sql.Conn, name string, want webjob.Digest) error {
+	var content []byte
+	err := c.QueryRowContext(ctx, `SELECT content FROM repository_files WHERE name = ?`, name).Scan(&content)
+	missing := errors.Is(err, sql.ErrNoRows)
+	switch {
+	case err != nil && !missing:
+		return err
+	case missing != (want == ""), !missing && webjob.DigestOf(content) != want:
+		return webjob.Errorf(webjob.Conflict, "the job repository was changed meanwhile; try again")
+	}
+	return nil
 }
 
 // withdrawOthers marks the versions of a job that are not listed.

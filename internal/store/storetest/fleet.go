@@ -152,7 +152,7 @@ func offers(t *testing.T, s webjob.Store) {
 		}
 	}
 	offer(1, webjob.Offer{Order: "o1", Run: "o1.a", Until: until}, webjob.Offer{Order: "o1", Run: "nonsense", Until: until})
-	offer(0, webjob.Offer{Order: "o1", Run: "o1.a", Until: until})
+	offer(1, webjob.Offer{Order: "o1", Run: "o1.a", Until: until}) // again: it did not arrive
 	got, err := s.Order(t.Context(), "o1")
 	must(t, err)
 	wantEqual(t, got.Counts, webjob.Counts{webjob.RunQueued: 2, webjob.RunOffered: 1})
@@ -180,6 +180,15 @@ func offers(t *testing.T, s webjob.Store) {
 	n, err = s.MoveRuns(t.Context(), "o1", back, now)
 	must(t, err)
 	wantEqual(t, n, int64(3))
+	// Clients hold one that waits and one that has ended.
+	must(t, s.HoldRuns(t.Context(), []string{"o1.b", "nonsense"}, until))
+	got, err = s.Order(t.Context(), "o1")
+	must(t, err)
+	wantEqual(t, got.Counts, webjob.Counts{webjob.RunQueued: 2, webjob.RunOffered: 1})
+	back.While = webjob.OrderStopped // which it is not
+	n, err = s.MoveRuns(t.Context(), "o1", back, now)
+	must(t, err)
+	wantEqual(t, n, int64(0))
 	got.State = webjob.OrderStopped
 	_, err = s.ChangeOrder(t.Context(), webjob.OrderChange{Order: got, At: now})
 	must(t, err)

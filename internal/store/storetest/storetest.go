@@ -429,6 +429,15 @@ func repositoryChanges(t *testing.T, s webjob.Store) {
 	}, now), webjob.Conflict)
 	wantEqual(t, files(), map[string]string{"a": "1", "b": "2"})
 
+	// So does a file that is not as expected.
+	for name, was := range map[string]webjob.Digest{"a": webjob.DigestOf([]byte("2")), "b": "", "c": webjob.DigestOf(nil)} {
+		change := webjob.RepositoryChange{Was: map[string]webjob.Digest{name: was}, Files: map[string][]byte{"a": []byte("3")}}
+		wantKind(t, s.ChangeRepository(t.Context(), change, now), webjob.Conflict)
+	}
+	wantEqual(t, files(), map[string]string{"a": "1", "b": "2"})
+	was := map[string]webjob.Digest{"a": webjob.DigestOf([]byte("1")), "c": ""}
+	must(t, s.ChangeRepository(t.Context(), webjob.RepositoryChange{Was: was, Files: map[string][]byte{"a": []byte("1")}}, now))
+
 	must(t, s.ChangeRepository(t.Context(), webjob.RepositoryChange{Files: map[string][]byte{"a": nil, "b": []byte("4"), "c": nil}, Listed: map[string][]int64{"j": {2}}}, now))
 	wantEqual(t, files(), map[string]string{"b": "4"})
 	v, err := s.JobVersion(t.Context(), "j", 1)

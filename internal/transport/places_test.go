@@ -1,4 +1,4 @@
-package server
+package transport
 
 import (
 	"context"
@@ -10,20 +10,21 @@ import (
 
 // One client takes a quarter of the places and no more, and waits for its own.
 func TestPlacesAreShared(t *testing.T) {
-	p := newPlaces("testing", 8)
+	p := NewPlaces("testing", 8)
 	var leave []func()
 	take := func(client string) {
 		t.Helper()
-		done, err := p.take(t.Context(), client)
+		done, err := p.Take(t.Context(), client)
 		if err != nil {
 			t.Fatal(err)
 		}
 		leave = append(leave, done)
 	}
-	gone := make(chan struct{})
-	close(gone)
+	ended, end := context.WithCancel(t.Context())
+	end()
+	gone := WithLeft(ended)
 	full := func(client string) bool {
-		done, err := p.take(context.WithValue(t.Context(), callerKey{}, &caller{left: gone}), client)
+		done, err := p.Take(gone, client)
 		if err == nil {
 			done()
 		} else if webjob.KindOf(err) != webjob.Unavailable {
@@ -44,7 +45,7 @@ func TestPlacesAreShared(t *testing.T) {
 	}
 	waiting := make(chan func(), 1)
 	go func() {
-		done, _ := p.take(t.Context(), "greedy")
+		done, _ := p.Take(t.Context(), "greedy")
 		waiting <- done
 	}()
 	select {

@@ -1,4 +1,4 @@
-package server
+package transport
 
 import (
 	"bytes"
@@ -25,7 +25,7 @@ func (s *sent) Write(p []byte) (int, error) {
 
 func TestCorkedConnectionsSendTogether(t *testing.T) {
 	network := &sent{}
-	c := &corkConn{Conn: network}
+	c := &peer{Conn: network}
 	write := func(size int) []byte {
 		p := bytes.Repeat([]byte{byte('a' + size%26)}, size)
 		if n, err := c.Write(p); n != size || err != nil {
@@ -63,7 +63,7 @@ func TestCorkedConnectionsSendTogether(t *testing.T) {
 // stream, for good.
 func TestNothingFollowsWhatWasNotSent(t *testing.T) {
 	network := &sent{fails: errors.New("timeout")}
-	c := &corkConn{Conn: network, held: corkBuffers.Get().(*[]byte)}
+	c := &peer{Conn: network, held: corkBuffers.Get().(*[]byte)}
 	if _, err := c.Write([]byte("held")); err != nil {
 		t.Fatal(err)
 	}

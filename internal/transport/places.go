@@ -1,4 +1,4 @@
-package server
+package transport
 
 import (
 	"context"
@@ -8,9 +8,9 @@ import (
 	"webjob.dev/webjob"
 )
 
-// places bounds how much of something is done at once, and leaves room for others
+// Places bounds how much of something is done at once, and leaves room for others
 // beside each client.
-type places struct {
+type Places struct {
 	what  string        // "receiving results"
 	taken chan struct{} // one for each place in use
 	most  int           // places of one client
@@ -29,13 +29,13 @@ type share struct {
 // until then, so it costs a connection and no more.
 const placeTime = 20 * time.Second
 
-// newPlaces returns n places, of which one client has at most a quarter.
-func newPlaces(what string, n int) *places {
-	return &places{what: what, taken: make(chan struct{}, n), most: n / 4, shares: map[string]*share{}}
+// NewPlaces returns n places, of which one client has at most a quarter.
+func NewPlaces(what string, n int) *Places {
+	return &Places{what: what, taken: make(chan struct{}, n), most: n / 4, shares: map[string]*share{}}
 }
 
-// take waits for a place for a client, and returns how to give it back.
-func (p *places) take(ctx context.Context, client string) (leave func(), err error) {
+// Take waits for a place for a client, and returns how to give it back.
+func (p *Places) Take(ctx context.Context, client string) (leave func(), err error) {
 	p.mu.Lock()
 	mine := p.shares[client]
 	if mine == nil {
@@ -68,7 +68,7 @@ func (p *places) take(ctx context.Context, client string) (leave func(), err err
 	}, nil
 }
 
-func (p *places) wait(ctx context.Context, taken chan struct{}, deadline time.Time) error {
+func (p *Places) wait(ctx context.Context, taken chan struct{}, deadline time.Time) error {
 	select {
 	case taken <- struct{}{}:
 		return nil
@@ -81,7 +81,21 @@ func (p *places) wait(ctx context.Context, taken chan struct{}, deadline time.Ti
 		return nil
 	case <-timer.C:
 		return webjob.Errorf(webjob.Unavailable, "the server is busy %s; keep what you have and try again", p.what)
-	case <-left(ctx):
+	case <-Left(ctx):
 		return webjob.Errorf(webjob.Unavailable, "the client left before there was a place")
 	}
+}
+
+type leftKey struct{}
+
+// WithLeft returns the context of a request that is carried out as a whole, whoever
+// leaves: it does not end, and tells by Left when the peer has left.
+func WithLeft(ctx context.Context) context.Context {
+	return context.WithValue(context.WithoutCancel(ctx), leftKey{}, ctx.Done())
+}
+
+// Left is closed when the peer of a request left; nil when nothing tells.
+func Left(ctx context.Context) <-chan struct{} {
+	left, _ := ctx.Value(leftKey{}).(<-chan struct{})
+	return left
 }

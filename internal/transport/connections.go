@@ -1,4 +1,4 @@
-package server
+package transport
 
 import (
 	"context"
@@ -7,9 +7,9 @@ import (
 	"sync"
 )
 
-// connections are the open connections of each client, so that a client that is shut
+// Connections are the open connections of each client, so that a client that is shut
 // out is cut off at once, whatever it is in the middle of.
-type connections struct {
+type Connections struct {
 	mu       sync.Mutex
 	byClient map[string]map[*connection]struct{}
 }
@@ -17,18 +17,19 @@ type connections struct {
 // connection is one connection and, after its first request, whose it is.
 type connection struct {
 	net.Conn
-	client string // guarded by connections.mu
-	closed bool   // guarded by connections.mu
+	client string // guarded by Connections.mu
+	closed bool   // guarded by Connections.mu
 }
 
 type connectionKey struct{}
 
-func newConnections() *connections {
-	return &connections{byClient: map[string]map[*connection]struct{}{}}
+// NewConnections returns no connections yet.
+func NewConnections() *Connections {
+	return &Connections{byClient: map[string]map[*connection]struct{}{}}
 }
 
-// watch makes a server tell of its connections.
-func (c *connections) watch(server *http.Server) {
+// Watch makes a server tell of its connections.
+func (c *Connections) Watch(server *http.Server) {
 	open := sync.Map{} // net.Conn to *connection
 	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
 		mine := &connection{Conn: conn}
@@ -45,8 +46,8 @@ func (c *connections) watch(server *http.Server) {
 	}
 }
 
-// claim says that a request's connection is the client's.
-func (c *connections) claim(ctx context.Context, client string) {
+// Claim says that a request's connection is the client's.
+func (c *Connections) Claim(ctx context.Context, client string) {
 	mine, ok := ctx.Value(connectionKey{}).(*connection)
 	if !ok {
 		return
@@ -57,13 +58,16 @@ func (c *connections) claim(ctx context.Context, client string) {
 		return
 	}
 	mine.client = client
+	if p := peerOf(mine.Conn); p != nil && p.guest != nil {
+		p.guest.identified()
+	}
 	if c.byClient[client] == nil {
 		c.byClient[client] = map[*connection]struct{}{}
 	}
 	c.byClient[client][mine] = struct{}{}
 }
 
-func (c *connections) forget(mine *connection) {
+func (c *Connections) forget(mine *connection) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	mine.closed = true
@@ -73,8 +77,8 @@ func (c *connections) forget(mine *connection) {
 	}
 }
 
-// cut closes every connection of a client.
-func (c *connections) cut(client string) {
+// Cut closes every connection of a client.
+func (c *Connections) Cut(client string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for mine := range c.byClient[client] {

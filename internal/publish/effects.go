@@ -1,4 +1,4 @@
-package server
+package publish
 
 import (
 	"strings"
@@ -7,9 +7,9 @@ import (
 	"webjob.dev/webjob/internal/trust"
 )
 
-// effects checks the contents of a draft and returns what its landing means for the
+// effects checks the contents of a draft and returns what it means for the
 // rest of the metadata.
-func (r *repository) effects(d *trust.Draft) (webjob.RepositoryChange, error) {
+func (r *Repository) effects(d *trust.Draft) (webjob.RepositoryChange, error) {
 	change := webjob.RepositoryChange{Listed: map[string][]int64{}, Labels: map[string]webjob.Labels{}}
 	manifests := map[webjob.Digest][]byte{}
 	for _, text := range d.Manifests {

@@ -1,4 +1,4 @@
-package server
+package publish
 
 import (
 	"bytes"
@@ -16,7 +16,10 @@ func TestPayloadsAreRememberedInBoundedMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := newPayloads(blobs)
+	p, err := newPayloads(blobs)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var digests []webjob.Digest
 	content := make([]byte, 1<<20)
 	for i := range maxPayloads/len(content) + 3 {
@@ -34,7 +37,7 @@ func TestPayloadsAreRememberedInBoundedMemory(t *testing.T) {
 				t.Fatalf("payload %d: %v", i, err)
 			}
 			held := 0
-			for _, content := range p.content {
+			for _, content := range p.cache.Values() {
 				held += len(content)
 			}
 			if held != p.bytes || held > maxPayloads {

@@ -1,0 +1,100 @@
+package publish
+
+import (
+	"context"
+	"io"
+
+	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/rules"
+	"webjob.dev/webjob/wire"
+)
+
+// Rules is what the room asks of the configuration.
+type Rules interface {
+	None() bool
+	Ask(ctx context.Context, event webjob.Event, client webjob.Client) (rules.Said, error)
+	Deliveries(event webjob.Event, subject webjob.Subject) []webjob.Delivery
+}
+
+// Jobs gives jobs to clients.
+type Jobs struct {
+	store    Store
+	blobs    webjob.Blobs
+	rules    Rules
+	wake     func() // called when something is to be delivered
+	payloads *payloads
+}
+
+// NewJobs returns what gives the jobs of a store to clients.
+func NewJobs(store Store, blobs webjob.Blobs, r Rules, wake func()) (*Jobs, error) {
+	payloads, err := newPayloads(blobs)
+	return &Jobs{store: store, blobs: blobs, rules: r, wake: wake, payloads: payloads}, err
+}
+
+// Job returns the version of a job that the client gets: the one that is asked for
+// when it is one of the client's, else its own, its groups', the common one. The
+// payload for the platform comes along when it is small; otherwise payload is nil.
+func (j *Jobs) Job(ctx context.Context, client webjob.Client, name string, q wire.JobQuery) (v webjob.JobVersion, payload []byte, err error) {
+	if err := webjob.CheckJobName(name); err != nil {
+		return v, nil, err
+	}
+	scopes := webjob.ScopesFor(client.ID, client.Labels)
+	if q.Version == 0 {
+		v, err = j.store.FindJob(ctx, name, scopes)
+	} else {
+		v, err = j.store.FindVersion(ctx, name, q.Version, scopes)
+	}
+	if err != nil {
+		return v, nil, err
+	}
+	if err := j.askAboutGet(ctx, client, v, q.Run); err != nil {
+		return v, nil, err
+	}
+	chosen, found := webjob.ChoosePayload(v.Payloads, q.Platform)
+	if !found || chosen.Size > wire.InlinePayloadBytes {
+		return v, nil, nil
+	}
+	payload, err = j.payloads.get(ctx, chosen.Digest)
+	return v, payload, err
+}
+
+// askAboutGet asks the hooks of a get and tells its triggers.
+func (j *Jobs) askAboutGet(ctx context.Context, client webjob.Client, v webjob.JobVersion, run string) error {
+	if j.rules.None() {
+		return nil
+	}
+	event := rules.NewEvent(webjob.OnGet, client)
+	event.Job, event.Version, event.Run = v.Name, v.Version, run
+	said, err := j.rules.Ask(ctx, event, client)
+	if err != nil {
+		return err
+	}
+	if len(said.Notes) > 0 && run != "" {
+		if err := j.store.AddNotes(ctx, run, said.Notes); err != nil {
+			return err
+		}
+	}
+	deliveries := j.rules.Deliveries(event, client.Subject())
+	if len(deliveries) == 0 {
+		return nil
+	}
+	defer j.wake()
+	return j.store.AddDeliveries(ctx, deliveries)
+}
+
+// Payload opens a payload of a job that the client may get. A payload of other
+// clients' jobs alone is NotFound, as one that does not exist.
+func (j *Jobs) Payload(ctx context.Context, client webjob.Client, digest string) (io.ReadSeekCloser, int64, error) {
+	d, err := webjob.ParseDigest(digest)
+	if err != nil {
+		return nil, 0, err
+	}
+	allowed, err := j.store.HasPayload(ctx, d, webjob.ScopesFor(client.ID, client.Labels))
+	if err != nil {
+		return nil, 0, err
+	}
+	if !allowed {
+		return nil, 0, webjob.Errorf(webjob.NotFound, "payload %s belongs to no job of this client", d)
+	}
+	return j.blobs.Open(ctx, d)
+}

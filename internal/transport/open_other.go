@@ -1,0 +1,6 @@
+//go:build !unix
+
+package transport
+
+// MostOpen returns how many connections this process may have.
+func MostOpen() int { return 1 << 16 }

@@ -1,0 +1,188 @@
+package transport
+
+import (
+	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+)
+
+// served is an HTTP server behind a door, and how to reach it.
+func served(t *testing.T, door *Door, handler http.HandlerFunc) (dial func() net.Conn) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener := Listen(inner, door, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
+	server := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0)}
+	NewConnections().Watch(server)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	t.Cleanup(func() {
+		_ = server.Close()
+		<-served
+	})
+	return func() net.Conn {
+		conn, err := tls.Dial("tcp", inner.Addr().String(), &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+}
+
+func ask(t *testing.T, conn net.Conn) {
+	t.Helper()
+	if _, err := fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func answered(t *testing.T, conn net.Conn, want string) {
+	t.Helper()
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil || string(body) != want {
+		t.Fatalf("got %q, %v, want %q", body, err, want)
+	}
+}
+
+// A parked connection is answered, and serves the next request; one whose peer leaves is
+// noticed at once, whether it says goodbye or is killed.
+func TestParkedConnections(t *testing.T) {
+	parked, left := make(chan *Parked, 1), make(chan int, 9)
+	n := 0
+	dial := served(t, NewDoor(10), func(w http.ResponseWriter, r *http.Request) {
+		p := Park(w, r)
+		if p == nil {
+			t.Error("the connection was not parked")
+			return
+		}
+		n++
+		mine := n
+		p.OnLeave(func() { left <- mine })
+		parked <- p
+	})
+	conn := dial()
+	for _, body := range []string{"one", "two"} {
+		ask(t, conn)
+		if err := (<-parked).Answer("text/plain", []byte(body)); err != nil {
+			t.Fatal(err)
+		}
+		answered(t, conn, body)
+	}
+	for i, leave := range []func(net.Conn){
+		func(c net.Conn) { _ = c.Close() },                                                                        // says goodbye
+		func(c net.Conn) { _ = c.(*tls.Conn).NetConn().Close() },                                                  // as a process that was killed
+		func(c net.Conn) { raw := c.(*tls.Conn).NetConn().(*net.TCPConn); _ = raw.SetLinger(0); _ = raw.Close() }, // a reset
+	} {
+		ask(t, conn)
+		p := <-parked
+		leave(conn)
+		select {
+		case <-left:
+		case <-time.After(30 * time.Second):
+			t.Fatalf("departure %d was not noticed", i)
+		}
+		if err := p.Answer("text/plain", nil); err == nil {
+			t.Error("an answer was given to nobody")
+		}
+		conn = dial()
+	}
+	_ = conn.Close()
+	if len(left) > 0 {
+		t.Error("somebody left twice")
+	}
+}
+
+// end closes a pipe's other end too.
+type fake struct {
+	net.Conn
+	address string
+	closed  chan struct{}
+}
+
+func newFake(address string) *fake { return &fake{address: address, closed: make(chan struct{})} }
+
+func (f *fake) RemoteAddr() net.Addr { return addr(f.address) }
+func (f *fake) Close() error         { close(f.closed); return nil }
+
+type addr string
+
+func (addr) Network() string  { return "tcp" }
+func (a addr) String() string { return string(a) }
+
+// Strangers are bounded from one address and altogether; those who have shown who they are
+// count no more among them, and none of them is closed for others.
+func TestDoor(t *testing.T) {
+	d := NewDoor(3 * maxStrangers)
+	var known []*guest
+	enter := func(address string) (*guest, bool) { return d.enter(newFake(address)) }
+	for range maxStrangersPerAddress {
+		g, may := enter("192.0.2.1:9")
+		if !may {
+			t.Fatal("turned away although there is room")
+		}
+		known = append(known, g)
+	}
+	if _, may := enter("192.0.2.1:10"); may {
+		t.Error("one address has more places than it may")
+	}
+	for _, g := range known {
+		g.identified()
+	}
+	if _, may := enter("192.0.2.1:11"); !may {
+		t.Error("those who are known count among the strangers")
+	}
+	for i := range maxStrangers - 1 {
+		if _, may := enter(fmt.Sprintf("[2001:db8:%x:%x::1]:9", i/4, i%4)); !may {
+			t.Fatal("turned away although there is room")
+		}
+	}
+	waiting := make(chan bool, 1)
+	go func() { _, may := enter("198.51.100.1:9"); waiting <- may }()
+	select {
+	case <-waiting:
+		t.Error("it did not wait for a place")
+	case <-time.After(50 * time.Millisecond):
+	}
+	first := d.strangers.Front().Value.(*guest)
+	first.leave()
+	first.leave() // closed twice
+	if !<-waiting {
+		t.Error("it got no place although one left")
+	}
+	oldest := d.strangers.Front().Value.(*guest)
+	oldest.since = time.Now().Add(-strangerTime) // it has had its time
+	if _, may := enter("198.51.100.2:9"); !may {
+		t.Error("it got no place although one had its time")
+	}
+	<-oldest.conn.(*fake).closed
+	d.mostOpen = d.open
+	if _, may := enter("198.51.100.3:9"); may {
+		t.Error("there are more connections than there may be")
+	}
+}
