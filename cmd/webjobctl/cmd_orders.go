@@ -82,6 +82,12 @@ func showOrder(c *cobra.Command, o api.OrderDetail) error {
 		{Name: "Given by:", Value: o.CreatedBy + ", signed by " + strings.Join(o.SignedBy, ", ")},
 		{Name: "Ended:", Value: cli.Time(o.EndedAt)},
 	}
+	if o.Waits != "" {
+		fields = append(fields, cli.Field{Name: "Waits:", Value: "for the canary: " + o.Waits})
+	}
+	for _, r := range o.CanaryRuns {
+		fields = append(fields, cli.Field{Name: "Canary:", Value: fmt.Sprintf("%s %s, %s", r.Client, r.State, presenceOf(r))})
+	}
 	for _, r := range o.Slowest {
 		fields = append(fields, cli.Field{Name: "Running:", Value: fmt.Sprintf("%s for %s", r.Client, time.Since(r.Updated).Round(time.Second))})
 	}
@@ -89,6 +95,19 @@ func showOrder(c *cobra.Command, o api.OrderDetail) error {
 		fields = append(fields, cli.Field{Name: "Failed:", Value: fmt.Sprintf("%s %s, webjobctl result show %s", r.Client, r.State, r.Run)})
 	}
 	return cli.Show(c, o, fields)
+}
+
+// presenceOf says whether a client of the canary is there.
+func presenceOf(r api.CanaryRun) string {
+	switch {
+	case r.Connected:
+		return "connected"
+	case r.State != webjob.RunQueued:
+		return "at work"
+	case r.LastPoll.IsZero():
+		return "away since the server started"
+	}
+	return "away since " + cli.Time(r.LastPoll)
 }
 
 func orderListCommand(open openHome) *cobra.Command {

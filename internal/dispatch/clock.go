@@ -192,7 +192,7 @@ func (d *Dispatcher) replaceCanary(ctx context.Context, o *order, at time.Time) 
 		a := d.agents[r.client]
 		switch connected := a != nil && a.waiting != nil; {
 		case r.state != webjob.RunQueued || r.offering || r.rank == webjob.MaxOrderRuns:
-		case r.rank < o.status.Canary && !connected && at.Sub(a.lastPoll) > awayTime:
+		case r.rank < o.status.Canary && !connected && d.away(a, at):
 			away = append(away, r)
 		case r.rank >= o.status.Canary && connected:
 			here = append(here, r)
@@ -221,9 +221,15 @@ func (d *Dispatcher) canaryOffered(o *order, at time.Time) []string {
 	defer d.mu.Unlock()
 	runs := []string{} // nil would mean all
 	for _, r := range o.runs {
-		if a := d.agents[r.client]; r.rank < o.status.Canary && r.state == webjob.RunOffered && a.waiting == nil && at.Sub(a.lastPoll) > awayTime {
+		if a := d.agents[r.client]; r.rank < o.status.Canary && r.state == webjob.RunOffered && a.waiting == nil && d.away(a, at) {
 			runs = append(runs, r.id)
 		}
 	}
 	return runs
+}
+
+// away reports whether a client that does not wait has been away for long. After a start of
+// the server all get their time to come back; mu is held.
+func (d *Dispatcher) away(a *agent, at time.Time) bool {
+	return at.Sub(later(a.lastPoll, d.since)) > awayTime
 }

@@ -39,6 +39,7 @@ type Neighbours struct {
 type Dispatcher struct {
 	Neighbours
 
+	since   time.Time // it has been there since then
 	mu      sync.Mutex
 	orders  map[string]*order
 	agents  map[string]*agent
@@ -54,7 +55,7 @@ type Dispatcher struct {
 // New returns a dispatcher that knows no orders yet; see [Dispatcher.Load].
 func New(n Neighbours) *Dispatcher {
 	return &Dispatcher{
-		Neighbours: n, orders: map[string]*order{}, agents: map[string]*agent{}, timers: make(chan struct{}, 1), stale: make(chan struct{}, 1),
+		Neighbours: n, since: time.Now(), orders: map[string]*order{}, agents: map[string]*agent{}, timers: make(chan struct{}, 1), stale: make(chan struct{}, 1),
 		look: make(chan struct{}, 1),
 	}
 }

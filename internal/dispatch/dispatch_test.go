@@ -353,6 +353,11 @@ func TestCanaryThatIsAwayIsReplaced(t *testing.T) {
 	answer := make(chan Work, 1)
 	w.must(d.Wait(t.Context(), &Waiter{Client: c, Free: 1, Answer: func(found Work) { answer <- found }}, time.Hour))
 	d.keepTime(t.Context())
+	if detail, err = d.Detail(t.Context(), status.ID); err != nil || detail.CanaryRuns[1].Client != "web2" {
+		t.Errorf("it was replaced at once: %+v, %v", detail.CanaryRuns, err)
+	}
+	d.since = d.since.Add(-2 * awayTime)
+	d.keepTime(t.Context())
 	go d.Serve(t.Context())
 	if found := <-answer; len(found.Offers) != 1 {
 		t.Errorf("web4 got %v", found)
