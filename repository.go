@@ -25,6 +25,6 @@ type RepositoryChange struct {
 	Was     map[string]Digest
 	Files   map[string][]byte  // by name; empty ones are removed
 	Publish []JobVersion       // new versions
-	Listed  map[string][]int64 // versions that the index of a job still lists; others are withdrawn
+	Listed  map[string][]int64 // versions that the index of a job lists; only others are withdrawn
 	Labels  map[string]Labels  // of clients; those that are not enrolled are passed over
 }

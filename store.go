@@ -95,11 +95,11 @@ type Jobs interface {
 	// ListJobs returns all versions by name, then version, ascending, when name is
 	// "", else those of the name, without payloads; Page.After is "name@version".
 	ListJobs(ctx context.Context, name string, p Page) ([]JobVersion, error)
-	// Withdraw marks one version, or all when version is 0. It is idempotent.
-	Withdraw(ctx context.Context, name string, version int64, at time.Time) error
 	// HasPayload reports whether a version that is not withdrawn, in one of the
 	// scopes, has the payload.
 	HasPayload(ctx context.Context, d Digest, scopes []Scope) (bool, error)
+	// IsPayload reports whether any version, withdrawn or not, has the payload.
+	IsPayload(ctx context.Context, d Digest) (bool, error)
 }
 
 // Results keeps runs.

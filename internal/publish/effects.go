@@ -1,6 +1,8 @@
 package publish
 
 import (
+	"context"
+	"slices"
 	"strings"
 
 	"webjob.dev/webjob"
@@ -9,7 +11,7 @@ import (
 
 // effects checks the contents of a draft and returns what it means for the
 // rest of the metadata.
-func (r *Repository) effects(d *trust.Draft) (webjob.RepositoryChange, error) {
+func (r *Repository) effects(ctx context.Context, d *trust.Draft) (webjob.RepositoryChange, error) {
 	change := webjob.RepositoryChange{Listed: map[string][]int64{}, Labels: map[string]webjob.Labels{}}
 	manifests := map[webjob.Digest][]byte{}
 	for _, text := range d.Manifests {
@@ -25,6 +27,9 @@ func (r *Repository) effects(d *trust.Draft) (webjob.RepositoryChange, error) {
 		case kind == "jobs" && len(content) > 0:
 			versions, err := indexEffects(name, content, manifests, d.By)
 			if err != nil {
+				return change, err
+			}
+			if err := r.checkKnown(ctx, name, &versions); err != nil {
 				return change, err
 			}
 			change.Publish = append(change.Publish, versions.publish...)
@@ -48,6 +53,29 @@ func (r *Repository) effects(d *trust.Draft) (webjob.RepositoryChange, error) {
 type indexChange struct {
 	publish []webjob.JobVersion
 	listed  []int64
+	signed  []trust.IndexVersion
+}
+
+// checkKnown makes sure that every version that an index lists is new, with its
+// manifest in the draft, or is known with the same manifest, as one is that was
+// withdrawn and is listed again.
+func (r *Repository) checkKnown(ctx context.Context, job string, index *indexChange) error {
+	for _, v := range index.signed {
+		known, err := r.store.JobVersion(ctx, job, v.Version)
+		isNew := slices.ContainsFunc(index.publish, func(p webjob.JobVersion) bool { return p.Version == v.Version })
+		switch {
+		case webjob.KindOf(err) == webjob.NotFound && isNew:
+		case webjob.KindOf(err) == webjob.NotFound:
+			return webjob.Errorf(webjob.Invalid, "the index of job %s lists version %d, whose manifest is not in the draft", job, v.Version)
+		case err != nil:
+			return err
+		case known.Manifest != v.Manifest:
+			return webjob.Errorf(webjob.Conflict, "job %s has version %d already, and a version never changes; publish a new one", job, v.Version)
+		default:
+			index.publish = slices.DeleteFunc(index.publish, func(p webjob.JobVersion) bool { return p.Version == v.Version })
+		}
+	}
+	return nil
 }
 
 // indexEffects returns the versions that an index lists, and those of them that are new.
@@ -63,6 +91,7 @@ func indexEffects(job string, content []byte, manifests map[webjob.Digest][]byte
 	at := now()
 	for _, v := range index.Versions {
 		change.listed = append(change.listed, v.Version)
+		change.signed = append(change.signed, v)
 		text, found := manifests[v.Manifest]
 		if !found {
 			continue

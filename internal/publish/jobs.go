@@ -31,31 +31,30 @@ func NewJobs(store Store, blobs webjob.Blobs, r Rules, wake func()) (*Jobs, erro
 	return &Jobs{store: store, blobs: blobs, rules: r, wake: wake, payloads: payloads}, err
 }
 
-// Job returns the version of a job that the client gets: the one that is asked for
-// when it is one of the client's, else its own, its groups', the common one. The
-// payload for the platform comes along when it is small; otherwise payload is nil.
-func (j *Jobs) Job(ctx context.Context, client webjob.Client, name string, q wire.JobQuery) (v webjob.JobVersion, payload []byte, err error) {
+// Version returns the version of a job that the client gets: the one that is asked for
+// when it is one of the client's, else its own, its groups', the common one.
+func (j *Jobs) Version(ctx context.Context, client webjob.Client, name string, version int64) (webjob.JobVersion, error) {
 	if err := webjob.CheckJobName(name); err != nil {
-		return v, nil, err
+		return webjob.JobVersion{}, err
 	}
 	scopes := webjob.ScopesFor(client.ID, client.Labels)
-	if q.Version == 0 {
-		v, err = j.store.FindJob(ctx, name, scopes)
-	} else {
-		v, err = j.store.FindVersion(ctx, name, q.Version, scopes)
+	if version == 0 {
+		return j.store.FindJob(ctx, name, scopes)
 	}
-	if err != nil {
-		return v, nil, err
-	}
+	return j.store.FindVersion(ctx, name, version, scopes)
+}
+
+// Job asks the hooks whether the client may get the version, and returns the payload
+// for its platform when that is small; otherwise nil.
+func (j *Jobs) Job(ctx context.Context, client webjob.Client, v webjob.JobVersion, q wire.JobQuery) ([]byte, error) {
 	if err := j.askAboutGet(ctx, client, v, q.Run); err != nil {
-		return v, nil, err
+		return nil, err
 	}
 	chosen, found := webjob.ChoosePayload(v.Payloads, q.Platform)
 	if !found || chosen.Size > wire.InlinePayloadBytes {
-		return v, nil, nil
+		return nil, nil
 	}
-	payload, err = j.payloads.get(ctx, chosen.Digest)
-	return v, payload, err
+	return j.payloads.get(ctx, chosen.Digest)
 }
 
 // askAboutGet asks the hooks of a get and tells its triggers.

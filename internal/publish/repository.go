@@ -48,7 +48,10 @@ type Repository struct {
 	log    *slog.Logger
 	online *trust.PrivateKey
 
-	change  sync.Mutex // held while something changes: changes of one server wait for each other
+	change sync.Mutex // held while something changes: changes of one server wait for each other
+	// landing is held for writing from the moment in which the store has an accepted draft
+	// until current has it, too: who reads both to answer one question holds it for reading.
+	landing sync.RWMutex
 	mu      sync.RWMutex
 	current *trust.Repository // nil before the first draft was accepted
 	policy  *trust.Policy
@@ -186,6 +189,18 @@ func (r *Repository) Encoded(have, client, job string) ([]byte, error) {
 		r.bundles.Add(key, encoded)
 	}
 	return encoded, nil
+}
+
+// Choose calls version, which asks the store for what a client gets of a job, and returns
+// the bundle of [Repository.Encoded]. Both are of the same moment: a client that got a
+// version from before a change with the index from after it would take it for swapped.
+func (r *Repository) Choose(have, client, job string, version func() error) ([]byte, error) {
+	r.landing.RLock()
+	defer r.landing.RUnlock()
+	if err := version(); err != nil {
+		return nil, err
+	}
+	return r.Encoded(have, client, job)
 }
 
 func isEmpty(b webjob.RepositoryBundle) bool {
@@ -402,7 +417,7 @@ func (r *Repository) settle(ctx context.Context, d *trust.Draft) (Outcome, error
 	if _, err := d.Changes(current, now(), func(id string) string { return id }); err != nil {
 		return result, err
 	}
-	change, err := r.effects(d)
+	change, err := r.effects(ctx, d)
 	if err != nil {
 		return result, err
 	}
@@ -419,6 +434,8 @@ func (r *Repository) settle(ctx context.Context, d *trust.Draft) (Outcome, error
 	}
 	change.Was, change.Files = r.expected(d.ID), next.Files(current)
 	change.Files[draftFiles+d.ID] = nil
+	r.landing.Lock()
+	defer r.landing.Unlock()
 	if err := r.store.ChangeRepository(ctx, change, now()); err != nil {
 		return result, err
 	}

@@ -3,6 +3,7 @@ package publish
 import (
 	"context"
 	"io"
+	"slices"
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/internal/trust"
@@ -22,6 +23,34 @@ func (r *Repository) PutPayload(ctx context.Context, d webjob.Digest, size int64
 // HasPayload reports whether a payload was uploaded.
 func (r *Repository) HasPayload(ctx context.Context, d webjob.Digest) (bool, error) {
 	return r.blobs.Has(ctx, d)
+}
+
+// OpenPayload opens a payload for operators, who look at it before they sign. Among the
+// blobs there are parts of results, too: only what a version of a job or a draft that
+// waits names is a payload.
+func (r *Repository) OpenPayload(ctx context.Context, d webjob.Digest) (io.ReadSeekCloser, error) {
+	is, err := r.store.IsPayload(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	if !is && !r.proposes(d) {
+		return nil, webjob.Errorf(webjob.NotFound, "no job and no draft that waits has a payload %s", d)
+	}
+	content, _, err := r.blobs.Open(ctx, d)
+	return content, err
+}
+
+// proposes reports whether a draft that waits has the payload.
+func (r *Repository) proposes(d webjob.Digest) bool {
+	for _, draft := range r.Drafts() {
+		for _, text := range draft.Manifests {
+			m, err := trust.ParseManifest(text, webjob.DigestOf(text), draft.Created)
+			if err == nil && slices.ContainsFunc(m.Payloads, func(p webjob.Payload) bool { return p.Digest == d }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // checkPayloads makes sure that the payloads of new versions were uploaded.

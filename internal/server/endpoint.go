@@ -99,16 +99,16 @@ func (s clientHandlers) handleJob(w http.ResponseWriter, r *http.Request, client
 	if err := s.rules.CheckAccess(client, name, r.RemoteAddr); err != nil {
 		return err
 	}
-	v, payload, err := s.jobs.Job(r.Context(), client, name, query)
+	v, before, err := s.choose(r, client, name, query)
+	if err != nil {
+		return err
+	}
+	payload, err := s.jobs.Job(r.Context(), client, v, query)
 	if err != nil {
 		return err
 	}
 	note(r, slog.String("job", v.Name), slog.Int64("version", v.Version))
 	if err := s.jobHeaders(w.Header(), client, v); err != nil {
-		return err
-	}
-	before, err := s.beforePayload(r, client, v)
-	if err != nil {
 		return err
 	}
 	header := w.Header()
@@ -126,14 +126,18 @@ func (s clientHandlers) handleJob(w http.ResponseWriter, r *http.Request, client
 	return nil
 }
 
-// beforePayload returns what comes before the payload: what the client lacks of the job
-// repository to verify the version, and the version's manifest.
-func (s clientHandlers) beforePayload(r *http.Request, client webjob.Client, v webjob.JobVersion) ([]byte, error) {
-	bundle, err := s.repository.Encoded(r.Header.Get(wire.HeaderHave), client.ID, v.Name)
+// choose returns the version of a job that the client gets, and what comes before the
+// payload: what the client lacks of the job repository to verify the version, and the
+// version's manifest.
+func (s clientHandlers) choose(r *http.Request, client webjob.Client, name string, q wire.JobQuery) (v webjob.JobVersion, before []byte, err error) {
+	bundle, err := s.repository.Choose(r.Header.Get(wire.HeaderHave), client.ID, name, func() error {
+		v, err = s.jobs.Version(r.Context(), client, name, q.Version)
+		return err
+	})
 	if err != nil || bundle == nil {
-		return v.Text, err
+		return v, v.Text, err
 	}
-	return slices.Concat(bundle, v.Text), nil
+	return v, slices.Concat(bundle, v.Text), nil
 }
 
 // jobHeaders says what holds for a run beside the manifest.

@@ -33,28 +33,32 @@ func NewRepository(ctx context.Context, s *Server, key *trust.PrivateKey) error 
 
 // Publish lands a version of a job that the key signs.
 func Publish(ctx context.Context, s *Server, m *webjob.Manifest, key *trust.PrivateKey) error {
-	view, _, _, err := s.repository.View()
+	contents, text, err := publication(m)
 	if err != nil {
 		return err
 	}
-	text, err := trust.EncodeManifest(m)
+	return Land(ctx, s, key, contents, text)
+}
+
+// Propose hands in a version of a job that nobody has signed.
+func Propose(ctx context.Context, s *Server, m *webjob.Manifest) error {
+	contents, text, err := publication(m)
 	if err != nil {
 		return err
+	}
+	return Land(ctx, s, nil, contents, text)
+}
+
+func publication(m *webjob.Manifest) (contents map[string][]byte, text []byte, err error) {
+	if text, err = trust.EncodeManifest(m); err != nil {
+		return nil, nil, err
 	}
 	index := trust.NewJobIndex(m.Name)
 	if err := index.Add(m, webjob.DigestOf(text)); err != nil {
-		return err
+		return nil, nil, err
 	}
 	content, err := index.Encode()
-	if err != nil {
-		return err
-	}
-	d, err := view.Propose("publish", map[string][]byte{trust.JobPath(m.Name): content}, now())
-	if err != nil {
-		return err
-	}
-	d.Manifests = [][]byte{text}
-	return land(ctx, s, d, key)
+	return map[string][]byte{trust.JobPath(m.Name): content}, text, err
 }
 
 func land(ctx context.Context, s *Server, d *trust.Draft, key *trust.PrivateKey) error {
@@ -62,8 +66,10 @@ func land(ctx context.Context, s *Server, d *trust.Draft, key *trust.PrivateKey)
 	if err != nil && webjob.KindOf(err) != webjob.NotFound {
 		return err
 	}
-	if _, err := d.Sign(view, key); err != nil {
-		return err
+	if key != nil {
+		if _, err := d.Sign(view, key); err != nil {
+			return err
+		}
 	}
 	_, err = s.repository.Propose(ctx, d, "olga")
 	return err
@@ -89,4 +95,28 @@ func AskNobody(ctx context.Context, s *Server) (done func()) {
 			done()
 		}
 	}
+}
+
+// Land signs a change of the job repository with the key, and lands it; without a key it
+// waits.
+func Land(ctx context.Context, s *Server, key *trust.PrivateKey, contents map[string][]byte, manifests ...[]byte) error {
+	view, _, _, err := s.repository.View()
+	if err != nil {
+		return err
+	}
+	d, err := view.Propose("change", contents, now())
+	if err != nil {
+		return err
+	}
+	d.Manifests = manifests
+	return land(ctx, s, d, key)
+}
+
+// RootOf returns the root of the job repository.
+func RootOf(s *Server) []byte {
+	_, _, roots, err := s.repository.View()
+	if err != nil {
+		panic(err)
+	}
+	return roots[0]
 }

@@ -28,6 +28,7 @@ func (s *Server) OperatorHandler() http.Handler {
 		"POST " + api.PathClients + "/{id}/revoke":               o.handleRevoke,
 		"PUT " + api.PathOperatorBlobs + "{digest}":              o.handlePutPayload,
 		"HEAD " + api.PathOperatorBlobs + "{digest}":             o.handleHasPayload,
+		"GET " + api.PathOperatorBlobs + "{digest}":              o.handleGetPayload,
 		"GET " + api.PathOperatorJobs:                            o.handleJobs,
 		"GET " + api.PathOperatorJobs + "/{name}/latest":         o.handleLatest,
 		"GET " + api.PathOperatorJobs + "/{name}/{version}":      o.handleJobVersion,
@@ -171,6 +172,18 @@ func (s operatorHandlers) handleHasPayload(w http.ResponseWriter, r *http.Reques
 	return nil
 }
 
+func (s operatorHandlers) handleGetPayload(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+	d, err := webjob.ParseDigest(r.PathValue("digest"))
+	if err != nil {
+		return err
+	}
+	content, err := s.repository.OpenPayload(r.Context(), d)
+	if err != nil {
+		return err
+	}
+	return sendContent(w, r, content)
+}
+
 func (s operatorHandlers) handleJobs(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
 	page, err := api.DecodePage(r.URL.Query())
 	if err != nil {
@@ -203,20 +216,9 @@ func (s operatorHandlers) handleJobVersion(w http.ResponseWriter, r *http.Reques
 	return writeJSON(w, http.StatusOK, api.JobDetail{JobVersion: v, Text: v.Text})
 }
 
-// handleWithdraw withdraws one version (?version=N) or, without it, all.
-func (s operatorHandlers) handleWithdraw(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
-	version := int64(0)
-	if text := r.URL.Query().Get("version"); text != "" {
-		var err error
-		if version, err = parseVersion(text); err != nil {
-			return err
-		}
-	}
-	if err := s.store.Withdraw(r.Context(), r.PathValue("name"), version, now()); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+// handleWithdraw answers programs from before withdrawals were signed.
+func (s operatorHandlers) handleWithdraw(http.ResponseWriter, *http.Request, webjob.Operator) error {
+	return webjob.Errorf(webjob.Refused, "a version is withdrawn by signatures now, and this webjobctl is too old to propose that; nothing was withdrawn: update webjobctl")
 }
 
 func parseVersion(text string) (int64, error) {

@@ -46,6 +46,12 @@ func newWorld(t *testing.T) *world {
 // newWorldWith has a server with other settings.
 func newWorldWith(t *testing.T, change func(*server.Settings)) *world {
 	t.Helper()
+	return newWorldOver(t, change, func(s webjob.Store) webjob.Store { return s })
+}
+
+// newWorldOver has another store in front of its own.
+func newWorldOver(t *testing.T, change func(*server.Settings), wrap func(webjob.Store) webjob.Store) *world {
+	t.Helper()
 	w := &world{t: t}
 	open := func(ctx context.Context, metadata, blobs string) (server.Backends, error) {
 		store, err := sqlite.Open(ctx, metadata)
@@ -53,7 +59,7 @@ func newWorldWith(t *testing.T, change func(*server.Settings)) *world {
 			return server.Backends{}, err
 		}
 		b, err := files.Open(blobs)
-		w.backends = server.Backends{Store: store, Blobs: b}
+		w.backends = server.Backends{Store: wrap(store), Blobs: b}
 		return w.backends, err
 	}
 	dir := filepath.Join(t.TempDir(), "srv")

@@ -178,7 +178,7 @@ func (c *draftCheck) role(name string) error {
 func (c *draftCheck) added(role, path string, target *metadata.TargetFiles) error {
 	if content := c.draft.Contents[path]; len(content) > 0 && target.VerifyLengthHashes(content) == nil {
 		c.shown[path] = true
-		return nil
+		return c.index(path, content)
 	}
 	if c.base != nil {
 		if held, err := c.base.find(path); err == nil && held != nil && held.Equal(*target) {
@@ -187,6 +187,33 @@ func (c *draftCheck) added(role, path string, target *metadata.TargetFiles) erro
 		}
 	}
 	return webjob.Errorf(webjob.Refused, "the draft changes %s in role %s and does not show to what; do not sign it", path, role)
+}
+
+// index makes sure that a new index of a job is one of that job, and follows from the
+// one before it.
+func (c *draftCheck) index(path string, content []byte) error {
+	job, found := strings.CutPrefix(path, JobPath(""))
+	if !found {
+		return nil
+	}
+	after, err := ParseJobIndex(content)
+	if err != nil {
+		return err
+	}
+	if after.Job != job {
+		return webjob.Errorf(webjob.Refused, "the index of job %.80s is that of job %s; do not sign it", job, after.Job)
+	}
+	if c.base == nil {
+		return nil
+	}
+	before, err := c.base.Index(job)
+	if webjob.KindOf(err) == webjob.NotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return after.follows(before)
 }
 
 func (c *draftCheck) delegations(d *metadata.Delegations) ([]string, error) {

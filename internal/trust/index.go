@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"cmp"
 	"slices"
 
 	"webjob.dev/webjob"
@@ -74,6 +75,12 @@ func (x *JobIndex) Add(m *webjob.Manifest, digest webjob.Digest) error {
 	}
 	x.Latest = m.Version
 	x.Versions = append(x.Versions, IndexVersion{Version: m.Version, Scope: m.Scope, Manifest: digest})
+	x.trim()
+	return nil
+}
+
+// trim takes out what is too old.
+func (x *JobIndex) trim() {
 	left := map[webjob.Scope]int{}
 	for i := len(x.Versions) - 1; i >= 0; i-- {
 		if scope := x.Versions[i].Scope; left[scope] == versionsKept {
@@ -82,12 +89,47 @@ func (x *JobIndex) Add(m *webjob.Manifest, digest webjob.Digest) error {
 			left[scope]++
 		}
 	}
+}
+
+// Withdraw takes out one version, or all when version is 0, and reports whether there
+// was anything to take out. A version that never was is NotFound.
+func (x *JobIndex) Withdraw(version int64) (changed bool, err error) {
+	if version > x.Latest {
+		return false, webjob.Errorf(webjob.NotFound, "job %s has no version %d; the latest is %d", x.Job, version, x.Latest)
+	}
+	before := len(x.Versions)
+	x.Versions = slices.DeleteFunc(x.Versions, func(v IndexVersion) bool { return version == 0 || v.Version == version })
+	return len(x.Versions) < before, nil
+}
+
+// Restore lists a version again that was withdrawn.
+func (x *JobIndex) Restore(v IndexVersion) error {
+	if v.Version > x.Latest {
+		return webjob.Errorf(webjob.NotFound, "job %s has no version %d; the latest is %d", x.Job, v.Version, x.Latest)
+	}
+	at, listed := slices.BinarySearchFunc(x.Versions, v.Version, func(l IndexVersion, version int64) int { return cmp.Compare(l.Version, version) })
+	if listed {
+		return webjob.Errorf(webjob.Conflict, "job %s version %d is not withdrawn", x.Job, v.Version)
+	}
+	x.Versions = slices.Insert(x.Versions, at, v)
+	if x.trim(); !slices.Contains(x.Versions, v) {
+		return webjob.Errorf(webjob.Conflict, "job %s version %d is too old: an index keeps the newest %d versions for %s; publish it anew", x.Job, v.Version, versionsKept, v.Scope)
+	}
 	return nil
 }
 
-// Withdraw takes out one version, or all when version is 0.
-func (x *JobIndex) Withdraw(version int64) {
-	x.Versions = slices.DeleteFunc(x.Versions, func(v IndexVersion) bool { return version == 0 || v.Version == version })
+// follows refuses an index that forgets what the one before it said for good: which
+// manifest a version is, and which numbers were used.
+func (x *JobIndex) follows(before *JobIndex) error {
+	if x.Latest < before.Latest {
+		return webjob.Errorf(webjob.Refused, "the draft would have the index of job %s forget that there was a version %d; do not sign it", x.Job, before.Latest)
+	}
+	for _, v := range x.Versions {
+		if was, err := before.Version(v.Version); err == nil && was != v {
+			return webjob.Errorf(webjob.Refused, "the draft would make job %s version %d another one than was signed; do not sign it", x.Job, v.Version)
+		}
+	}
+	return nil
 }
 
 // For returns the version that a client with these scopes gets: the newest of the

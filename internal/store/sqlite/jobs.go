@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"webjob.dev/webjob"
 )
@@ -113,28 +112,15 @@ func (s *Store) ListJobs(ctx context.Context, name string, p webjob.Page) ([]web
 		name, afterName, afterVersion, p.Limit)
 }
 
-// Withdraw implements [webjob.Jobs].
-func (s *Store) Withdraw(ctx context.Context, name string, version int64, at time.Time) error {
-	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
-		var n int64
-		if err := c.QueryRowContext(ctx, `SELECT count(*) FROM jobs WHERE name = ?1 AND (?2 = 0 OR version = ?2)`, name, version).Scan(&n); err != nil {
-			return err
-		}
-		if n == 0 && version != 0 {
-			return webjob.Errorf(webjob.NotFound, "job %s has no version %d", name, version)
-		}
-		if n == 0 {
-			return webjob.Errorf(webjob.NotFound, "job %s is not published", name)
-		}
-		_, err := c.ExecContext(ctx, `UPDATE jobs SET withdrawn_at = ?3 WHERE name = ?1 AND (?2 = 0 OR version = ?2) AND withdrawn_at IS NULL`,
-			name, version, micros(at))
-		return err
-	})
-}
-
 // HasPayload implements [webjob.Jobs].
 func (s *Store) HasPayload(ctx context.Context, d webjob.Digest, scopes []webjob.Scope) (bool, error) {
 	rows, err := all(ctx, s.read, func(row scanner) (scope webjob.Scope, err error) { return scope, row.Scan(&scope) },
 		`SELECT DISTINCT scope FROM payloads JOIN jobs USING (name, version) WHERE digest = ? AND withdrawn_at IS NULL`, d)
 	return slices.ContainsFunc(rows, func(scope webjob.Scope) bool { return slices.Contains(scopes, scope) }), err
+}
+
+// IsPayload implements [webjob.Jobs].
+func (s *Store) IsPayload(ctx context.Context, d webjob.Digest) (is bool, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM payloads WHERE digest = ?)`, d).Scan(&is)
+	return is, backendError(err)
 }

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"slices"
 	"time"
 
 	"webjob.dev/webjob"
@@ -54,7 +53,7 @@ func (s *Store) ChangeRepository(ctx context.Context, change webjob.RepositoryCh
 			}
 		}
 		for job, listed := range change.Listed {
-			if err := withdrawOthers(ctx, c, job, listed, at); err != nil {
+			if err := list(ctx, c, job, listed, at); err != nil {
 				return err
 			}
 		}
@@ -85,30 +84,14 @@ func checkFile(ctx context.Context, c *sql.Conn, name string, want webjob.Digest
 	return nil
 }
 
-// withdrawOthers marks the versions of a job that are not listed.
-func withdrawOthers(ctx context.Context, c *sql.Conn, job string, listed []int64, at time.Time) error {
-	rows, err := c.QueryContext(ctx, `SELECT version FROM jobs WHERE name = ? AND withdrawn_at IS NULL`, job)
+// list marks the versions of a job that are not listed as withdrawn, and takes the mark
+// from those that are.
+func list(ctx context.Context, c *sql.Conn, job string, listed []int64, at time.Time) error {
+	numbers, err := json.Marshal(append([]int64{}, listed...)) // an empty list, not null
 	if err != nil {
 		return err
 	}
-	defer func() { _ = rows.Close() }() // only read
-	var over []int64
-	for rows.Next() {
-		var version int64
-		if err := rows.Scan(&version); err != nil {
-			return err
-		}
-		if !slices.Contains(listed, version) {
-			over = append(over, version)
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	for _, version := range over {
-		if _, err := c.ExecContext(ctx, `UPDATE jobs SET withdrawn_at = ? WHERE name = ? AND version = ?`, micros(at), job, version); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err = c.ExecContext(ctx, `UPDATE jobs SET withdrawn_at = CASE WHEN version IN (SELECT value FROM json_each(?2)) THEN NULL ELSE ?3 END
+		WHERE name = ?1 AND (withdrawn_at IS NULL) <> (version IN (SELECT value FROM json_each(?2)))`, job, string(numbers), micros(at))
+	return err
 }

@@ -247,20 +247,34 @@ func withdrawal(t *testing.T, s webjob.Store) {
 	find := func() (webjob.JobVersion, error) {
 		return s.FindJob(t.Context(), "j", []webjob.Scope{webjob.ScopeCommon})
 	}
-	must(t, s.Withdraw(t.Context(), "j", 3, now))
-	must(t, s.Withdraw(t.Context(), "j", 3, now.Add(time.Hour)))
+	list := func(at time.Time, versions ...int64) {
+		t.Helper()
+		must(t, s.ChangeRepository(t.Context(), webjob.RepositoryChange{Listed: map[string][]int64{"j": versions}}, at))
+	}
+	list(now, 1, 2)
+	list(now.Add(time.Hour), 1, 2) // the first time stays
 	v, err := find()
 	must(t, err)
 	wantEqual(t, v.Version, int64(2))
 	v, err = s.JobVersion(t.Context(), "j", 3)
 	must(t, err)
 	wantEqual(t, v.WithdrawnAt, now)
-	must(t, s.Withdraw(t.Context(), "j", 0, now))
+	list(now, 1, 3) // listed again
+	v, err = find()
+	must(t, err)
+	wantEqual(t, v.Version, int64(3))
+	wantEqual(t, v.WithdrawnAt, time.Time{})
+	v, err = s.JobVersion(t.Context(), "j", 2)
+	must(t, err)
+	wantEqual(t, v.WithdrawnAt, now)
+	publish(t, s, version("other", 1, webjob.ScopeCommon))
+	list(now)
 	_, err = find()
 	wantKind(t, err, webjob.NotFound)
 	wantKind(t, tryPublish(s, version("j", 3, webjob.ScopeCommon)), webjob.Conflict)
-	wantKind(t, s.Withdraw(t.Context(), "j", 9, now), webjob.NotFound)
-	wantKind(t, s.Withdraw(t.Context(), "unknown", 0, now), webjob.NotFound)
+	v, err = s.JobVersion(t.Context(), "other", 1)
+	must(t, err)
+	wantEqual(t, v.WithdrawnAt, time.Time{})
 }
 
 func jobPages(t *testing.T, s webjob.Store) {
@@ -298,9 +312,17 @@ func payloadScopes(t *testing.T, s webjob.Store) {
 	if !has("web1") || has("web2") {
 		t.Fatal("the payload of web1's own job must be web1's alone")
 	}
-	must(t, s.Withdraw(t.Context(), "j", 1, now))
+	is := func(d webjob.Digest) bool {
+		ok, err := s.IsPayload(t.Context(), d)
+		must(t, err)
+		return ok
+	}
+	must(t, s.ChangeRepository(t.Context(), webjob.RepositoryChange{Listed: map[string][]int64{"j": {}}}, now))
 	if has("web1") {
 		t.Fatal("the payload of a withdrawn version is still given out")
+	}
+	if !is(d) || is(webjob.DigestOf([]byte("another"))) {
+		t.Fatal("a payload is one whether or not its version is withdrawn, and nothing else is")
 	}
 }
 
