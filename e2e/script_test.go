@@ -82,6 +82,7 @@ func runScripts(t *testing.T, files []string) {
 			"serve":    cmdServe,
 			"halt":     cmdHalt,
 			"operate":  cmdOperate,
+			"pair":     cmdPair,
 			"enroll":   cmdEnroll,
 			"sql":      cmdSQL,
 			"forge":    cmdForge,
@@ -176,6 +177,33 @@ func cmdOperate(ts *testscript.TestScript, neg bool, args []string) {
 	program(ts, "webjobctl", "login", "--name", "olga", "--token", ts.Getenv(args[0]+"_LOGIN"))
 	program(ts, "webjobctl", "key", "new", "alice")
 	program(ts, "webjobctl", "repo", "init", "alice")
+}
+
+// cmdPair is operate with two people who both must sign: alice, whose folder is the usual
+// one, and bob, whose folder the variable BOB tells: pair DIR. ALICE tells alice's.
+func cmdPair(ts *testscript.TestScript, neg bool, args []string) {
+	cmdInit(ts, neg, args)
+	cmdServe(ts, neg, args)
+	alice, bob := ts.MkAbs("operator"), ts.MkAbs("bob")
+	ts.Setenv("ALICE", alice)
+	ts.Setenv("BOB", bob)
+	as := func(home string, args ...string) string {
+		return program(ts, "webjobctl", append([]string{"--home", home}, args...)...)
+	}
+	as(alice, "login", "--name", "alice", "--token", ts.Getenv(args[0]+"_LOGIN"))
+	as(bob, "login", "--name", "bob", "--token", as(alice, "token", "new", "--operator"))
+	as(alice, "key", "new", "alice")
+	as(bob, "key", "new", "bob")
+	public := ts.MkAbs("bob.pub")
+	ts.Check(os.WriteFile(public, []byte(as(bob, "key", "export", "bob")), 0o600))
+	as(alice, "key", "import", "bob", public)
+	as(alice, "repo", "init", "alice", "bob", "--threshold", "2")
+	as(bob, "repo", "sign", "--yes")
+	var status struct {
+		Root string `json:"root"`
+	}
+	ts.Check(json.Unmarshal([]byte(as(bob, "repo", "status", "-o", "json")), &status))
+	as(alice, "repo", "pin", status.Root)
 }
 
 // cmdEnroll enrols a client: enroll STATE ID [label...].

@@ -2,24 +2,25 @@ package main
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/api"
-	"webjob.dev/webjob/internal/cli"
 	"webjob.dev/webjob/internal/operator"
 )
 
 func orderApproveCommand(open openHome) *cobra.Command {
 	var yes bool
 	var names []string
+	var depth operator.Depth
 	c := &cobra.Command{
 		Use: "approve ORDER", Short: "Look at an order that waits for signatures, and sign it", Args: cobra.ExactArgs(1),
-		Long: `Approve shows exactly what would run where, as it is signed, and adds a signature of this
-folder's key. What is shown is verified here: the server cannot show one order and have
-another one signed.`,
+		Long: `Approve shows exactly what would run where, as it is signed: the order in words, the
+description of the job version and its payloads, compared with the version before where they
+differ. Then it adds a signature of this folder's key. What is shown is verified here: the
+server cannot show one order and have another one signed. It is text on standard error, on a
+terminal through $PAGER or less; standard output has the order.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			h, err := open()
 			if err != nil {
@@ -40,10 +41,14 @@ another one signed.`,
 			if err != nil {
 				return fmt.Errorf("order approve: %w", err)
 			}
-			if err := showPending(c, p); err != nil {
+			r, err := s.ReviewOrder(c.Context(), p, depth)
+			if err != nil {
+				return fmt.Errorf("order approve: %w", err)
+			}
+			if err := showReview(c, c.ErrOrStderr(), r, !yes); err != nil {
 				return err
 			}
-			if !yes && !confirm(c, "Sign this order?") {
+			if !yes && !confirmReview(c, "Sign this order?", r) {
 				return fmt.Errorf("order approve: %w", webjob.Errorf(webjob.Refused, "not signed"))
 			}
 			status, err := s.Approve(c.Context(), p, keys)
@@ -57,32 +62,7 @@ another one signed.`,
 		},
 	}
 	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	addDepthFlags(c, &depth)
 	c.Flags().StringArrayVar(&names, "key", nil, "key that signs; may be repeated (default: the only one here)")
 	return c
-}
-
-// showPending tells people what they sign, on stderr: stdout is for the result.
-func showPending(c *cobra.Command, p *operator.Pending) error {
-	o, m := p.Signed, p.Manifest
-	signed := "nobody"
-	if len(o.SignedBy) > 0 {
-		signed = strings.Join(o.SignedBy, ", ")
-	}
-	out := c.ErrOrStderr()
-	lines := []string{
-		fmt.Sprintf("Order %s would run %s version %d: %s", o.ID, o.Job, o.Version, m.Description),
-		fmt.Sprintf("  manifest    %s", o.Manifest),
-		fmt.Sprintf("  arguments   %q", o.Arguments),
-		fmt.Sprintf("  on          %s, now %d of %d clients: %s", o.On, p.Selected.Matching, p.Selected.Enrolled, examples(p.Selected)),
-		fmt.Sprintf("  window      %s to %s", cli.Time(o.NotBefore), cli.Time(o.Expires)),
-	}
-	if schedule := scheduleOf(webjob.OrderStatus{Order: o.Order}); schedule != "" {
-		lines = append(lines, "  repeated    "+schedule)
-	}
-	for _, payload := range m.Payloads {
-		lines = append(lines, fmt.Sprintf("  payload     %s, %d bytes, %s", payload.Platform, payload.Size, payload.Digest))
-	}
-	lines = append(lines, "  signed by   "+signed)
-	_, err := fmt.Fprintln(out, strings.Join(lines, "\n"))
-	return err
 }

@@ -20,8 +20,9 @@ import (
 )
 
 func jobCommand(open openHome) *cobra.Command {
-	c := &cobra.Command{Use: "job", Short: "Jobs: new, lint, test, publish, list, show, withdraw"}
-	c.AddCommand(jobNewCommand(), jobLintCommand(), jobTestCommand(), jobPublishCommand(open), jobListCommand(open), jobShowCommand(open), jobWithdrawCommand(open))
+	c := &cobra.Command{Use: "job", Short: "Jobs: new, lint, test, publish, list, show, get, withdraw, restore"}
+	c.AddCommand(jobNewCommand(), jobLintCommand(), jobTestCommand(), jobPublishCommand(open), jobListCommand(open), jobShowCommand(open), jobGetCommand(open),
+		jobWithdrawCommand(open), jobRestoreCommand(open))
 	return c
 }
 
@@ -81,16 +82,17 @@ func publishAndTell(c *cobra.Command, open openHome, f *publishFlags, path strin
 		return err
 	}
 	tellDraft(c, v.Draft)
-	what := "Published:"
+	what, next := "Published:", cli.Field{Name: "Run it:", Value: "webjob run " + v.Name}
 	if !v.Draft.Landed {
 		what = "Proposed:"
+		next = cli.Field{Name: "Not in effect yet:", Value: fmt.Sprintf("%s must sign, %d more: webjobctl repo sign %s", strings.Join(v.Draft.MaySign, " or "), v.Draft.Missing, v.Draft.ID)}
 	}
 	return cli.Show(c, v, []cli.Field{
 		{Name: what, Value: fmt.Sprintf("%s version %d", v.Name, v.Version)},
 		{Name: "For:", Value: string(v.Scope)},
 		{Name: "Manifest:", Value: string(v.Manifest)},
 		{Name: "Expires:", Value: cli.Time(v.Expires)},
-		{Name: "Run it:", Value: "webjob run " + v.Name},
+		next,
 	})
 }
 
@@ -271,39 +273,6 @@ func showJob(c *cobra.Command, v api.JobDetail, m *trust.SignedManifest, by []st
 		SignedBy []string         `json:"signed_by"`
 		Content  *webjob.Manifest `json:"content"`
 	}{v.JobVersion, by, &m.Manifest}, fields)
-}
-
-func jobWithdrawCommand(open openHome) *cobra.Command {
-	var names []string
-	c := &cobra.Command{
-		Use: "withdraw NAME[@VERSION]", Short: "Stop giving out a version, or all versions of a job", Args: cobra.ExactArgs(1),
-		Long: `Withdraw takes a version, or all versions when none is named, out of the signed job
-repository; the version before it counts again. The server gives it out no more from this
-moment on, also while signatures are missing. It is not undone: a version number is never
-used twice.`,
-		RunE: func(c *cobra.Command, args []string) error {
-			name, version, err := parseJob(args[0])
-			if err != nil {
-				return fmt.Errorf("job withdraw: %w", err)
-			}
-			s, err := open.session()
-			if err != nil {
-				return err
-			}
-			what := "all versions of " + name
-			if version > 0 {
-				what = fmt.Sprintf("%s version %d", name, version)
-			}
-			response, err := s.Withdraw(c.Context(), name, version, names)
-			if err != nil {
-				return fmt.Errorf("job withdraw: %w", err)
-			}
-			tellDraft(c, response)
-			return cli.Show(c, map[string]any{"name": name, "version": version, "draft": response}, []cli.Field{{Name: "Withdrawn:", Value: what}})
-		},
-	}
-	addKeyFlag(c, &names)
-	return c
 }
 
 // pageFlags are --after and --limit.

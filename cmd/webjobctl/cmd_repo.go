@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -36,15 +37,16 @@ enough, it takes effect at once.`,
 	return c
 }
 
-// tellDraft says what became of a draft.
-func tellDraft(c *cobra.Command, response api.DraftResponse) {
-	if !response.Landed {
-		c.PrintErrf("draft %s waits for %d more signature(s); colleagues sign it with: webjobctl repo sign %s\n", response.ID, response.Missing, response.ID)
+// tellDraft says what became of a draft: who must do what before it is in effect.
+func tellDraft(c *cobra.Command, h operator.Handed) {
+	if !h.Landed {
+		c.PrintErrf("draft %s waits for %d more signature(s), of %s; who signs looks at it first: webjobctl repo sign %s\n", h.ID, h.Missing, strings.Join(h.MaySign, ", "), h.ID)
 	}
 }
 
 func repoInitCommand(open openHome) *cobra.Command {
 	var threshold int
+	var depth operator.Depth
 	c := &cobra.Command{
 		Use: "init KEY...", Short: "Make the job repository, signed by these keys", Args: cobra.MinimumNArgs(1),
 		Long: `Init makes the job repository of a new server. The keys are those of this folder
@@ -71,24 +73,21 @@ people named sign everything in it, and may give orders.`,
 			if response.Landed {
 				return showRepository(c, s)
 			}
-			return showDraft(c, s, nil, d)
+			return showDraft(c, s, nil, d, depth)
 		},
 	}
+	c.Flags().BoolVar(&depth.Details, "details", false, "show each role of the job repository")
 	c.Flags().IntVar(&threshold, "threshold", 1, "how many of the keys must sign")
 	return c
 }
 
-func showDraft(c *cobra.Command, s *operator.Session, base *trust.Repository, d *trust.Draft) error {
-	lines, err := s.Explain(base, d)
+// showDraft shows a draft of one's own.
+func showDraft(c *cobra.Command, s *operator.Session, base *trust.Repository, d *trust.Draft, depth operator.Depth) error {
+	r, err := s.Review(c.Context(), base, d, depth)
 	if err != nil {
 		return err
 	}
-	for _, line := range lines {
-		if _, err := fmt.Fprintln(c.OutOrStdout(), line); err != nil {
-			return err
-		}
-	}
-	return nil
+	return showReview(c, c.OutOrStdout(), r, false)
 }
 
 func repoStatusCommand(open openHome) *cobra.Command {
@@ -184,12 +183,21 @@ func roleFields(info repositoryInfo, names func(string) string) []cli.Field {
 }
 
 func repoSignCommand(open openHome) *cobra.Command {
-	var yes bool
-	var names []string
+	f := &signFlags{}
 	c := &cobra.Command{
 		Use: "sign [DRAFT...]", Short: "Look at drafts and sign them", Args: cobra.ArbitraryArgs,
-		Long: `Sign shows what each draft changes, asks, and adds the signatures of this folder's keys.
-Without names it takes all that wait.`,
+		Long: `Sign shows what each draft changes and, of each job version in it, what would run: its
+description and its payloads, compared with the version before. Scripts are shown as text,
+folders file by file, programs by what they say of themselves. Payloads come from the server
+and are checked against the digests that are signed. Then it asks, and adds the signatures of
+this folder's keys. Without names it takes all drafts that wait.
+
+On a terminal what does not fit goes through $PAGER, or less. With -o json it prints a
+document for each draft with everything that was shown; then it asks on standard error, or
+with --yes not at all.`,
+		Example: `  webjobctl repo sign
+  webjobctl repo sign 3f2a9c01 --full
+  webjobctl repo sign --yes -o json`,
 		RunE: func(c *cobra.Command, args []string) error {
 			s, err := open.session()
 			if err != nil {
@@ -199,64 +207,94 @@ Without names it takes all that wait.`,
 			if err != nil {
 				return fmt.Errorf("repo sign: %w", err)
 			}
-			drafts, err := chooseDrafts(r.Drafts, args)
+			drafts, err := chooseDrafts(r, args)
 			if err != nil {
 				return fmt.Errorf("repo sign: %w", err)
 			}
+			var signed []signedDraft
 			for _, d := range drafts {
-				if err := signDraft(c, s, r.View, d, names, yes); err != nil {
-					return fmt.Errorf("repo sign: draft %s: %w", d.ID, err)
+				one, err := f.sign(c, s, r.View, d)
+				if err != nil {
+					return errors.Join(fmt.Errorf("repo sign: draft %s: %w", d.ID, err), printSigned(c, signed))
 				}
+				signed = append(signed, one)
 			}
-			return nil
+			return printSigned(c, signed)
 		},
 	}
-	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
-	addKeyFlag(c, &names)
+	c.Flags().BoolVarP(&f.yes, "yes", "y", false, "do not ask")
+	addDepthFlags(c, &f.depth)
+	addKeyFlag(c, &f.names)
 	return c
 }
 
-func chooseDrafts(drafts []*trust.Draft, ids []string) ([]*trust.Draft, error) {
+func chooseDrafts(r *operator.Repository, ids []string) ([]*trust.Draft, error) {
 	if len(ids) == 0 {
-		if len(drafts) == 0 {
+		if len(r.Drafts) == 0 {
 			return nil, webjob.Errorf(webjob.NotFound, "nothing waits for signatures")
 		}
-		return drafts, nil
+		return r.Drafts, nil
 	}
 	var chosen []*trust.Draft
 	for _, id := range ids {
-		i := slices.IndexFunc(drafts, func(d *trust.Draft) bool { return d.ID == id })
-		if i < 0 {
-			return nil, webjob.Errorf(webjob.NotFound, "there is no draft %.40q; webjobctl repo status shows what waits", id)
+		d, err := r.Draft(id)
+		if err != nil {
+			return nil, err
 		}
-		chosen = append(chosen, drafts[i])
+		chosen = append(chosen, d)
 	}
 	return chosen, nil
 }
 
-func signDraft(c *cobra.Command, s *operator.Session, base *trust.Repository, d *trust.Draft, names []string, yes bool) error {
-	if _, err := fmt.Fprintf(c.OutOrStdout(), "Draft %s: %s, by %s\n", d.ID, d.Summary, d.By); err != nil {
-		return err
-	}
-	if err := showDraft(c, s, base, d); err != nil {
-		return err
-	}
-	if _, err := s.Signers(base, d, names); err != nil {
-		return err
-	}
-	if !yes && !confirm(c, "Sign this?") {
-		return webjob.Errorf(webjob.Refused, "not signed")
-	}
-	response, err := s.Hand(c.Context(), base, d, names)
+// signFlags are how drafts are signed.
+type signFlags struct {
+	yes   bool
+	names []string
+	depth operator.Depth
+}
+
+// sign shows a draft, asks, and signs it. As JSON, what is shown stands in the document
+// that is printed at the end, and is text only where a person is asked.
+func (f *signFlags) sign(c *cobra.Command, s *operator.Session, base *trust.Repository, d *trust.Draft) (signedDraft, error) {
+	r, err := s.Review(c.Context(), base, d, f.depth)
 	if err != nil {
-		return err
+		return signedDraft{}, err
 	}
-	if response.Landed {
-		_, err = fmt.Fprintf(c.OutOrStdout(), "Signed, and in effect: %s\n", d.Summary)
-		return err
+	out, isTable := c.OutOrStdout(), cli.FormatOf(c) == cli.Table
+	if !isTable {
+		out = c.ErrOrStderr()
 	}
-	tellDraft(c, response)
-	return nil
+	if isTable || !f.yes {
+		if _, err := fmt.Fprintf(out, "Draft %s: %s, by %s\n", r.ID, r.Summary, r.By); err != nil {
+			return signedDraft{}, err
+		}
+		if err := showReview(c, out, r, !f.yes); err != nil {
+			return signedDraft{}, err
+		}
+	}
+	if _, err := s.Signers(base, d, f.names); err != nil {
+		return signedDraft{}, err
+	}
+	if !f.yes && !confirmReview(c, "Sign this?", r) {
+		return signedDraft{}, webjob.Errorf(webjob.Refused, "not signed")
+	}
+	handed, err := s.Hand(c.Context(), base, d, f.names)
+	if err != nil {
+		return signedDraft{}, err
+	}
+	tellDraft(c, handed)
+	if isTable && handed.Landed {
+		_, err = fmt.Fprintf(out, "Signed, and in effect: %s\n", r.Summary)
+	}
+	return newSignedDraft(r, handed), err
+}
+
+// printSigned prints what was signed, for programs.
+func printSigned(c *cobra.Command, signed []signedDraft) error {
+	if cli.FormatOf(c) == cli.Table {
+		return nil
+	}
+	return cli.List(c, signed, nil)
 }
 
 // confirm asks on the terminal; anything but yes is no.

@@ -22,7 +22,7 @@ import (
 type proposal func(ctx context.Context, s *operator.Session, h *operator.Home, r *operator.Repository) (*trust.Draft, error)
 
 // propose makes a draft, shows it, signs it with the keys and hands it in.
-func propose(c *cobra.Command, open openHome, what string, names []string, make proposal) error {
+func propose(c *cobra.Command, open openHome, what string, f *proposeFlags, make proposal) error {
 	s, err := open.session()
 	if err != nil {
 		return err
@@ -46,13 +46,13 @@ func propose(c *cobra.Command, open openHome, what string, names []string, make 
 		c.PrintErrf("%s: nothing is to be done\n", what)
 		return nil
 	}
-	if _, err := s.Signers(r.View, d, names); err != nil {
+	if _, err := s.Signers(r.View, d, f.names); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	if err := showDraft(c, s, r.View, d); err != nil {
+	if err := showDraft(c, s, r.View, d, f.depth); err != nil {
 		return err
 	}
-	response, err := s.Hand(c.Context(), r.View, d, names)
+	response, err := s.Hand(c.Context(), r.View, d, f.names)
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
@@ -60,13 +60,25 @@ func propose(c *cobra.Command, open openHome, what string, names []string, make 
 	return nil
 }
 
+// proposeFlags are how a change is proposed.
+type proposeFlags struct {
+	names []string
+	depth operator.Depth
+}
+
+func (f *proposeFlags) add(c *cobra.Command) {
+	addKeyFlag(c, &f.names)
+	c.Flags().BoolVar(&f.depth.Details, "details", false, "show each role of the job repository")
+}
+
 func addKeyFlag(c *cobra.Command, names *[]string) {
 	c.Flags().StringArrayVar(names, "key", nil, "key that signs; may be repeated (default: the keys here that may)")
 }
 
 func repoRotateCommand(open openHome) *cobra.Command {
-	var names, signWith []string
+	var names []string
 	var threshold int
+	f := &proposeFlags{}
 	c := &cobra.Command{
 		Use: "rotate KEY...", Short: "Give the job repository to these people from now on", Args: cobra.MinimumNArgs(1),
 		Long: `Rotate replaces the people who sign: to add a colleague, to take out a key that was lost or
@@ -76,7 +88,7 @@ people who stay; a rule that would lose too many is to be changed first.`,
 		Example: `  webjobctl repo rotate alice carol dave --threshold 2     bob's key was lost`,
 		RunE: func(c *cobra.Command, args []string) error {
 			names = args
-			return propose(c, open, "repo rotate", signWith, func(_ context.Context, _ *operator.Session, h *operator.Home, r *operator.Repository) (*trust.Draft, error) {
+			return propose(c, open, "repo rotate", f, func(_ context.Context, _ *operator.Session, h *operator.Home, r *operator.Repository) (*trust.Draft, error) {
 				people, err := h.People(names)
 				if err != nil {
 					return nil, err
@@ -94,18 +106,19 @@ people who stay; a rule that would lose too many is to be changed first.`,
 		},
 	}
 	c.Flags().IntVar(&threshold, "threshold", 1, "how many of the keys must sign")
-	addKeyFlag(c, &signWith)
+	f.add(c)
 	return c
 }
 
 func repoDelegateCommand(open openHome) *cobra.Command {
-	var keys, jobs, signWith []string
+	var keys, jobs []string
+	f := &proposeFlags{}
 	threshold := 1
 	c := &cobra.Command{
 		Use: "delegate TEAM", Short: "Let a team sign the jobs of its own names, and nobody else", Args: cobra.ExactArgs(1),
 		Example: `  webjobctl repo delegate web --jobs 'web-*' --by dora --by emil --threshold 2`,
 		RunE: func(c *cobra.Command, args []string) error {
-			return propose(c, open, "repo delegate", signWith, func(_ context.Context, _ *operator.Session, h *operator.Home, r *operator.Repository) (*trust.Draft, error) {
+			return propose(c, open, "repo delegate", f, func(_ context.Context, _ *operator.Session, h *operator.Home, r *operator.Repository) (*trust.Draft, error) {
 				people, err := h.People(keys)
 				if err != nil {
 					return nil, err
@@ -124,30 +137,30 @@ func repoDelegateCommand(open openHome) *cobra.Command {
 	c.Flags().StringArrayVar(&jobs, "jobs", nil, "glob of job names; may be repeated")
 	c.Flags().StringArrayVar(&keys, "by", nil, "key of the team; may be repeated")
 	c.Flags().IntVar(&threshold, "threshold", 1, "how many of the team must sign")
-	addKeyFlag(c, &signWith)
+	f.add(c)
 	return c
 }
 
 func repoRenewCommand(open openHome) *cobra.Command {
 	var within time.Duration
-	var signWith []string
+	f := &proposeFlags{}
 	c := &cobra.Command{
 		Use: "renew", Short: "Sign anew what expires soon", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return propose(c, open, "repo renew", signWith, func(_ context.Context, _ *operator.Session, _ *operator.Home, r *operator.Repository) (*trust.Draft, error) {
+			return propose(c, open, "repo renew", f, func(_ context.Context, _ *operator.Session, _ *operator.Home, r *operator.Repository) (*trust.Draft, error) {
 				now := time.Now()
 				return r.View.ProposeRenewal(now.Add(within), now)
 			})
 		},
 	}
 	c.Flags().DurationVar(&within, "within", 60*24*time.Hour, "what counts as soon")
-	addKeyFlag(c, &signWith)
+	f.add(c)
 	return c
 }
 
 func repoPolicyCommand(open openHome) *cobra.Command {
 	c := &cobra.Command{Use: "policy", Short: "Who may order what"}
-	var signWith []string
+	f := &proposeFlags{}
 	set := &cobra.Command{
 		Use: "set FILE", Short: "Propose the policy of a JSON file", Args: cobra.ExactArgs(1),
 		Long: `Set proposes a policy. Start from what webjobctl repo policy show prints. The first rule
@@ -156,7 +169,7 @@ that nobody signed: only for laboratories.`,
 		Example: `  webjobctl repo policy show >policy.json
   webjobctl repo policy set policy.json`,
 		RunE: func(c *cobra.Command, args []string) error {
-			return propose(c, open, "repo policy set", signWith, func(_ context.Context, _ *operator.Session, _ *operator.Home, r *operator.Repository) (*trust.Draft, error) {
+			return propose(c, open, "repo policy set", f, func(_ context.Context, _ *operator.Session, _ *operator.Home, r *operator.Repository) (*trust.Draft, error) {
 				text, err := os.ReadFile(args[0])
 				if err != nil {
 					return nil, webjob.Errorf(webjob.Invalid, "%w", err)
@@ -179,7 +192,7 @@ that nobody signed: only for laboratories.`,
 			})
 		},
 	}
-	addKeyFlag(set, &signWith)
+	f.add(set)
 	show := &cobra.Command{
 		Use: "show", Short: "Print the policy as JSON", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -1,8 +1,7 @@
 package operator
 
 import (
-	"bytes"
-	"encoding/json"
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,88 +9,124 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/review"
 	"webjob.dev/webjob/internal/trust"
 )
 
-// Explain says in lines for people what a draft changes: what was, with a minus, and
-// what is to be, with a plus. base is nil for a first draft.
-func (s *Session) Explain(base *trust.Repository, d *trust.Draft) ([]string, error) {
-	var lines []string
-	var policy *trust.Policy
-	if base != nil {
-		policy, _ = base.Policy() // names are only for people
-	}
-	if content := d.Contents[trust.PolicyPath]; len(content) > 0 {
-		if p, err := trust.ParsePolicy(content); err == nil {
-			policy = p
-		}
-	}
-	names := s.Names(policy)
-	for _, path := range slices.Sorted(maps.Keys(d.Contents)) {
-		var before []byte
-		if base != nil {
-			before, _ = base.Content(path) // none is none
-		}
-		lines = append(lines, path+":")
-		lines = append(lines, difference(describe(path, before), describe(path, d.Contents[path]))...)
+// Review is what people are shown before they sign: lines that are safe for a terminal.
+type Review struct {
+	ID       string   `json:"id,omitempty"`
+	Summary  string   `json:"summary,omitempty"` // in the words of who proposed it
+	By       string   `json:"by,omitempty"`
+	Changes  []string `json:"changes"`             // what changes for people, or what an order asks for
+	Shown    []string `json:"shown,omitempty"`     // what would run
+	NotShown []string `json:"not_shown,omitempty"` // and what of it is not in Shown
+}
+
+// Depth is how much of what they sign people are shown.
+type Depth struct {
+	Brief   bool // no descriptions and payloads
+	Whole   bool // whole texts, not only where they differ from the version before
+	Details bool // each role, and exact manifests
+}
+
+// Review shows what a draft changes, and what would run because of it. base is nil for
+// a first draft. Everything is taken from what is signed, down to the payloads, which
+// come from the server and are checked against their digests.
+func (s *Session) Review(ctx context.Context, base *trust.Repository, d *trust.Draft, depth Depth) (*Review, error) {
+	names := s.namesIn(base)
+	if p, err := trust.ParsePolicy(d.Contents[trust.PolicyPath]); err == nil {
+		names = s.Names(p)
 	}
 	changes, err := d.Changes(base, time.Now(), names)
 	if err != nil {
 		return nil, err
 	}
-	lines = append(lines, changes...)
-	for _, text := range d.Manifests {
-		m, err := trust.ParseManifest(text, webjob.DigestOf(text), time.Now())
-		if err != nil {
-			return nil, err
-		}
-		if !d.Lists(m.Name, m.Digest) {
-			return nil, webjob.Errorf(webjob.Refused, "the draft shows a manifest of %s that its index does not name; do not sign it", m.Name)
-		}
-		lines = append(lines, "manifest "+m.Digest.Short()+":")
-		lines = append(lines, difference(nil, pretty(text))...)
-	}
 	needs, err := d.Needs(base)
 	if err != nil {
 		return nil, err
 	}
-	for _, need := range needs {
-		who := make([]string, 0, len(need.Keys))
-		for _, id := range need.Keys {
-			name := names(id)
-			if slices.Contains(need.Have, id) {
-				name += " (signed)"
-			}
-			who = append(who, name)
+	e := &explanation{session: s, base: base, draft: d, depth: depth, page: review.NewPage(depth.Whole), shown: map[webjob.Digest]bool{}}
+	for _, path := range slices.Sorted(maps.Keys(d.Contents)) {
+		if err := e.content(ctx, path); err != nil {
+			return nil, err
 		}
-		lines = append(lines, fmt.Sprintf("role %s: %d of %d signatures; may sign: %s", need.Role, len(need.Have), need.Threshold, strings.Join(who, ", ")))
 	}
-	return lines, nil
+	for _, text := range d.Manifests {
+		if !e.shown[webjob.DigestOf(text)] {
+			return nil, webjob.Errorf(webjob.Refused, "the draft brings a manifest along that no index in it lists as new; do not sign it")
+		}
+	}
+	e.signers(changes)
+	e.needs(needs, names)
+	return &Review{
+		ID: review.Visible(d.ID), Summary: review.Visible(d.Summary), By: review.Visible(d.By),
+		Changes: e.lines, Shown: e.page.Lines, NotShown: append(e.brief, e.page.NotShown()...),
+	}, nil
 }
 
-// describe returns the lines that stand for a content.
-func describe(path string, content []byte) []string {
-	if len(content) == 0 {
-		return nil
+// explanation is a review under way.
+type explanation struct {
+	session *Session
+	base    *trust.Repository
+	draft   *trust.Draft
+	depth   Depth
+	lines   []string // what changes for people
+	brief   []string // what is not shown because nobody wants to see it
+	page    *review.Page
+	shown   map[webjob.Digest]bool // manifests
+}
+
+func (e *explanation) say(format string, values ...any) {
+	e.lines = append(e.lines, review.Visible(fmt.Sprintf(format, values...)))
+}
+
+// content says how the content of a target changes.
+func (e *explanation) content(ctx context.Context, path string) error {
+	var before []byte
+	if e.base != nil {
+		before, _ = e.base.Content(path) // none is none
 	}
-	switch kind, _, _ := strings.Cut(path, "/"); kind {
-	case "jobs":
-		index, err := trust.ParseJobIndex(content)
+	after := e.draft.Contents[path]
+	kind, name, _ := strings.Cut(path, "/")
+	switch {
+	case len(after) == 0:
+		e.say("%s is taken away", path)
+	case kind == "jobs":
+		return e.job(ctx, name, after)
+	case kind == "clients":
+		return e.labels(name, before, after)
+	case path == trust.PolicyPath:
+		e.say("Who may order what:")
+		e.difference(describePolicy(before), describePolicy(after))
+	default:
+		return webjob.Errorf(webjob.Refused, "the draft changes %.80q, which is nothing that this program knows; do not sign it", path)
+	}
+	return nil
+}
+
+func (e *explanation) labels(client string, before, after []byte) error {
+	labels, err := trust.ParseLabels(after)
+	if err != nil {
+		return err
+	}
+	was := "those of its enrolment"
+	if len(before) > 0 {
+		old, err := trust.ParseLabels(before)
 		if err != nil {
-			return []string{"not readable: " + err.Error()}
+			return err
 		}
-		var lines []string
-		for _, v := range index.Versions {
-			lines = append(lines, fmt.Sprintf("version %d for %s, manifest %s", v.Version, v.Scope, v.Manifest))
-		}
-		return lines
-	case trust.PolicyPath:
-		return describePolicy(content)
+		was = old.String()
 	}
-	return pretty(content)
+	e.say("Labels of %s: %s", client, labels)
+	e.say("  before: %s", was)
+	return nil
 }
 
 func describePolicy(content []byte) []string {
+	if len(content) == 0 {
+		return nil
+	}
 	p, err := trust.ParsePolicy(content)
 	if err != nil {
 		return []string{"not readable: " + err.Error()}
@@ -114,29 +149,68 @@ func describePolicy(content []byte) []string {
 	return lines
 }
 
-func pretty(content []byte) []string {
-	var b bytes.Buffer
-	if json.Indent(&b, content, "", "  ") != nil {
-		return []string{fmt.Sprintf("%d bytes", len(content))}
-	}
-	return strings.Split(b.String(), "\n")
-}
-
-// difference returns the lines that went and those that came.
-func difference(before, after []string) []string {
-	var lines []string
+// difference says which lines went and which came.
+func (e *explanation) difference(before, after []string) {
 	for _, line := range before {
 		if !slices.Contains(after, line) {
-			lines = append(lines, "  - "+line)
+			e.say("  - %s", line)
 		}
 	}
 	for _, line := range after {
 		if !slices.Contains(before, line) {
-			lines = append(lines, "  + "+line)
+			e.say("  + %s", line)
 		}
 	}
-	if lines == nil {
-		return []string{"  (no change)"}
+	if slices.Equal(before, after) {
+		e.say("  as before")
 	}
-	return lines
+}
+
+// signers says who signs what from now on. A change of people is the same for many
+// roles, so those that change in the same way are told together; none is left out.
+func (e *explanation) signers(changes []trust.Change) {
+	type way struct{ before, after string }
+	var ways []way
+	roles := map[way][]string{}
+	for _, c := range changes {
+		w := way{c.Before, c.After}
+		if roles[w] == nil {
+			ways = append(ways, w)
+		}
+		roles[w] = append(roles[w], c.What)
+	}
+	for _, w := range ways {
+		e.say("Who signs %s:", strings.Join(roles[w], "; "))
+		if w.before != "" {
+			e.say("  - %s", w.before)
+		}
+		if w.after == "" {
+			w.after = "nobody any more"
+		}
+		e.say("  + %s", w.after)
+	}
+}
+
+// needs says whose signatures there are and whose are to come.
+func (e *explanation) needs(needs []trust.Need, names func(string) string) {
+	var told []string
+	for _, need := range needs {
+		who := make([]string, 0, len(need.Keys))
+		for _, id := range need.Keys {
+			name := names(id)
+			if slices.Contains(need.Have, id) {
+				name += " (signed)"
+			}
+			who = append(who, name)
+		}
+		slices.Sort(who)
+		line := fmt.Sprintf("Signatures: %d of %d; may sign: %s", len(need.Have), need.Threshold, strings.Join(who, ", "))
+		if e.depth.Details {
+			e.page.Say("role %s: %s", need.Role, line)
+		}
+		if !slices.Contains(told, line) {
+			told = append(told, line)
+			e.say("%s", line)
+		}
+	}
 }

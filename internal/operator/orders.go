@@ -51,26 +51,11 @@ func (s *Session) Complete(ctx context.Context, p *OrderPlan) (*trust.SignedMani
 	if err != nil {
 		return nil, err
 	}
-	index, err := r.Index(p.Job)
-	if webjob.KindOf(err) == webjob.NotFound {
-		return nil, webjob.Errorf(webjob.NotFound, "job %s is not published; webjobctl job list shows what is", p.Job)
-	}
+	signed, _, err := listed(r, p.Job, p.Version)
 	if err != nil {
 		return nil, err
 	}
-	if p.Version == 0 {
-		if len(index.Versions) == 0 {
-			return nil, webjob.Errorf(webjob.Conflict, "every version of job %s was withdrawn; publish it anew", p.Job)
-		}
-		p.Version = index.Versions[len(index.Versions)-1].Version
-	}
-	signed, err := index.Version(p.Version)
-	if err != nil && p.Version <= index.Latest {
-		return nil, webjob.Errorf(webjob.Conflict, "job %s version %d was withdrawn; name another version, as in %s@N", p.Job, p.Version, p.Job)
-	}
-	if err != nil {
-		return nil, webjob.Errorf(webjob.NotFound, "job %s has no version %d; the latest is %d", p.Job, p.Version, index.Latest)
-	}
+	p.Version = signed.Version
 	m, err := s.manifest(ctx, p.Job, signed, time.Now())
 	if err != nil {
 		return nil, err
@@ -80,6 +65,31 @@ func (s *Session) Complete(ctx context.Context, p *OrderPlan) (*trust.SignedMani
 	}
 	p.Manifest = m.Digest
 	return m, nil
+}
+
+// listed finds a version, the newest when it is 0, in the signed index of a job.
+func listed(r *trust.Repository, job string, version int64) (trust.IndexVersion, *trust.JobIndex, error) {
+	index, err := r.Index(job)
+	if webjob.KindOf(err) == webjob.NotFound {
+		return trust.IndexVersion{}, nil, webjob.Errorf(webjob.NotFound, "job %s is not published; webjobctl job list shows what is", job)
+	}
+	if err != nil {
+		return trust.IndexVersion{}, nil, err
+	}
+	if version == 0 {
+		if len(index.Versions) == 0 {
+			return trust.IndexVersion{}, nil, webjob.Errorf(webjob.Conflict, "every version of job %s was withdrawn; publish it anew", job)
+		}
+		return index.Versions[len(index.Versions)-1], index, nil
+	}
+	signed, err := index.Version(version)
+	if err != nil && version <= index.Latest {
+		return signed, nil, webjob.Errorf(webjob.Conflict, "job %s version %d was withdrawn; name another version, as in %s@N", job, version, job)
+	}
+	if err != nil {
+		return signed, nil, webjob.Errorf(webjob.NotFound, "job %s has no version %d; the latest is %d", job, version, index.Latest)
+	}
+	return signed, index, nil
 }
 
 // manifest gets the manifest of a version that an index names.
@@ -115,13 +125,19 @@ func (s *Session) Verify(ctx context.Context, v api.JobDetail) (m *trust.SignedM
 	if m, err = trust.ParseManifest(v.Text, signed.Manifest, v.PublishedAt); err != nil {
 		return nil, nil, err
 	}
-	ids, err := r.SignedBy(trust.JobPath(v.Name))
+	by, err = s.signersOf(r, v.Name)
+	return m, by, err
+}
+
+// signersOf returns the names of who signed the index of a job.
+func (s *Session) signersOf(r *trust.Repository, job string) (by []string, err error) {
+	ids, err := r.SignedBy(trust.JobPath(job))
 	names := s.namesIn(r)
 	for _, id := range ids {
 		by = append(by, names(id))
 	}
 	slices.Sort(by)
-	return m, by, err
+	return by, err
 }
 
 // submitAttempts is how often a signed order is sent to a server that does not answer.
@@ -155,6 +171,7 @@ type Pending struct {
 	Envelope []byte
 	Signed   *trust.SignedOrder
 	Manifest *trust.SignedManifest
+	Before   *trust.IndexVersion // what people compare it with; nil for nothing
 	Selected api.SelectResponse
 }
 
@@ -179,14 +196,11 @@ func (s *Session) Pending(ctx context.Context, id string) (*Pending, error) {
 	if p.Signed.ID != id {
 		return nil, webjob.Errorf(webjob.Refused, "asked for order %s and got order %s; the server swapped them", id, p.Signed.ID)
 	}
-	index, err := r.Index(p.Signed.Job)
+	version, index, err := listed(r, p.Signed.Job, p.Signed.Version)
 	if err != nil {
 		return nil, err
 	}
-	version, err := index.Version(p.Signed.Version)
-	if err != nil {
-		return nil, err
-	}
+	p.Before = earlier(index, version)
 	if version.Manifest != p.Signed.Manifest {
 		return nil, webjob.Errorf(webjob.Refused, "order %s is for manifest %s, and %s version %d has %s; do not sign it", id, p.Signed.Manifest.Short(), p.Signed.Job, version.Version, version.Manifest.Short())
 	}

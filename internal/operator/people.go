@@ -1,11 +1,6 @@
 package operator
 
-import (
-	"slices"
-	"strings"
-
-	"webjob.dev/webjob/internal/trust"
-)
+import "webjob.dev/webjob/internal/trust"
 
 // namesIn returns what tells the name of a key by its id: of the people of the policy,
 // of the keys in this folder, else the id itself.
@@ -36,9 +31,4 @@ func (s *Session) Names(policy *trust.Policy) func(id string) string {
 		}
 		return id[:16]
 	}
-}
-
-func unique(names []string) string {
-	slices.Sort(names)
-	return strings.Join(slices.Compact(names), ", ")
 }

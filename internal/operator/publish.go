@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"webjob.dev/webjob"
@@ -26,7 +26,7 @@ type Publication struct {
 // Published is a version that was signed; the draft says whether others must sign, too.
 type Published struct {
 	webjob.JobVersion
-	Draft api.DraftResponse `json:"draft"`
+	Draft Handed `json:"draft"`
 }
 
 // Publish uploads the payloads that the server has not yet, adds the version to the
@@ -115,59 +115,103 @@ func indexOf(r *trust.Repository, job string) (*trust.JobIndex, error) {
 
 // ProposeIndex signs and hands in a new index of a job, with the manifests of versions
 // that are new.
-func (s *Session) ProposeIndex(ctx context.Context, r *trust.Repository, index *trust.JobIndex, summary string, keys []string, manifests ...[]byte) (api.DraftResponse, error) {
+func (s *Session) ProposeIndex(ctx context.Context, r *trust.Repository, index *trust.JobIndex, summary string, keys []string, manifests ...[]byte) (Handed, error) {
 	content, err := index.Encode()
 	if err != nil {
-		return api.DraftResponse{}, err
+		return Handed{}, err
 	}
 	draft, err := r.Propose(summary, map[string][]byte{trust.JobPath(index.Job): content}, time.Now())
 	if err != nil {
-		return api.DraftResponse{}, err
+		return Handed{}, err
 	}
 	draft.Manifests = manifests
 	return s.Hand(ctx, r, draft, keys)
 }
 
-// Withdraw takes a version, or all when it is 0, out of the signed index. The server
-// gives it out no more from now on, also while the index waits for signatures.
-func (s *Session) Withdraw(ctx context.Context, job string, version int64, keys []string) (api.DraftResponse, error) {
+// Withdraw proposes to take a version, or all when it is 0, out of the signed index of a
+// job. Nothing changes for anybody before enough people have signed.
+func (s *Session) Withdraw(ctx context.Context, job string, version int64, keys []string) (Handed, error) {
 	r, err := s.trusted(ctx)
 	if err != nil {
-		return api.DraftResponse{}, err
-	}
-	query := url.Values{}
-	summary := "withdraw all versions of " + job
-	if version > 0 {
-		query.Set("version", strconv.FormatInt(version, 10))
-		summary = fmt.Sprintf("withdraw %s version %d", job, version)
-	}
-	if err := s.Call(ctx, http.MethodPost, api.OperatorJobPath(job, "withdraw"), query, nil, nil); err != nil {
-		return api.DraftResponse{}, err
+		return Handed{}, err
 	}
 	index, err := r.Index(job)
-	if err != nil {
-		return api.DraftResponse{}, err
+	if webjob.KindOf(err) == webjob.NotFound {
+		return Handed{}, webjob.Errorf(webjob.NotFound, "job %s is not published; webjobctl job list shows what is", job)
 	}
-	before := len(index.Versions)
-	if index.Withdraw(version); len(index.Versions) == before {
-		return api.DraftResponse{Landed: true}, nil // it was withdrawn before
+	if err != nil {
+		return Handed{}, err
+	}
+	changed, err := index.Withdraw(version)
+	if err != nil {
+		return Handed{}, err
+	}
+	if !changed {
+		return Handed{DraftResponse: api.DraftResponse{Landed: true}}, nil // it was withdrawn before
+	}
+	summary := "withdraw all versions of " + job
+	if version > 0 {
+		summary = fmt.Sprintf("withdraw %s version %d", job, version)
 	}
 	return s.ProposeIndex(ctx, r, index, summary, keys)
 }
 
-// SetLabels signs and hands in the labels of a client.
-func (s *Session) SetLabels(ctx context.Context, client string, labels webjob.Labels, keys []string) (api.DraftResponse, error) {
+// Restore proposes to list versions of a job again that were withdrawn.
+func (s *Session) Restore(ctx context.Context, job string, versions []int64, keys []string) (Handed, error) {
 	r, err := s.trusted(ctx)
 	if err != nil {
-		return api.DraftResponse{}, err
+		return Handed{}, err
+	}
+	index, err := r.Index(job)
+	if webjob.KindOf(err) == webjob.NotFound {
+		return Handed{}, webjob.Errorf(webjob.NotFound, "job %s is not published; webjobctl job list shows what is", job)
+	}
+	if err != nil {
+		return Handed{}, err
+	}
+	var manifests [][]byte
+	var names []string
+	for _, version := range versions {
+		m, err := s.withdrawn(ctx, job, version)
+		if err != nil {
+			return Handed{}, err
+		}
+		if err := index.Restore(trust.IndexVersion{Version: version, Scope: m.Scope, Manifest: m.Digest}); err != nil {
+			return Handed{}, err
+		}
+		manifests = append(manifests, m.Text)
+		names = append(names, strconv.FormatInt(version, 10))
+	}
+	return s.ProposeIndex(ctx, r, index, fmt.Sprintf("list %s version %s again", job, strings.Join(names, ", ")), keys, manifests...)
+}
+
+// withdrawn gets the manifest of a version that nothing signed lists any more: it is the
+// server's word, and whoever signs the draft is shown what it is.
+func (s *Session) withdrawn(ctx context.Context, job string, version int64) (*trust.SignedManifest, error) {
+	var detail api.JobDetail
+	if err := s.Call(ctx, http.MethodGet, api.OperatorJobPath(job, strconv.FormatInt(version, 10)), nil, nil, &detail); err != nil {
+		return nil, err
+	}
+	m, err := trust.ParseManifest(detail.Text, detail.Manifest, time.Now())
+	if err == nil && (m.Name != job || m.Version != version) {
+		err = webjob.Errorf(webjob.Refused, "asked for %s version %d and got %s version %d; the server swapped them", job, version, m.Name, m.Version)
+	}
+	return m, err
+}
+
+// SetLabels signs and hands in the labels of a client.
+func (s *Session) SetLabels(ctx context.Context, client string, labels webjob.Labels, keys []string) (Handed, error) {
+	r, err := s.trusted(ctx)
+	if err != nil {
+		return Handed{}, err
 	}
 	content, err := trust.EncodeLabels(labels)
 	if err != nil {
-		return api.DraftResponse{}, err
+		return Handed{}, err
 	}
 	draft, err := r.Propose(fmt.Sprintf("labels of %s: %s", client, labels), map[string][]byte{trust.ClientPath(client): content}, time.Now())
 	if err != nil {
-		return api.DraftResponse{}, err
+		return Handed{}, err
 	}
 	return s.Hand(ctx, r, draft, keys)
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"webjob.dev/webjob"
@@ -164,27 +165,33 @@ func (h *Home) People(names []string) ([]trust.NamedKey, error) {
 
 // NewRepository drafts a job repository that so many of the people sign, signs it with
 // the keys that are here, and hands it in.
-func (s *Session) NewRepository(ctx context.Context, people []trust.NamedKey, threshold int) (*trust.Draft, api.DraftResponse, error) {
+func (s *Session) NewRepository(ctx context.Context, people []trust.NamedKey, threshold int) (*trust.Draft, Handed, error) {
 	r, err := s.Repository(ctx)
 	if err != nil {
-		return nil, api.DraftResponse{}, err
+		return nil, Handed{}, err
 	}
 	if _, err := s.home.PinnedRepository(); webjob.KindOf(err) != webjob.NotFound {
-		return nil, api.DraftResponse{}, errors.Join(err, webjob.Errorf(webjob.Conflict, "a job repository is pinned here already; webjobctl repo rotate gives it to other people"))
+		return nil, Handed{}, errors.Join(err, webjob.Errorf(webjob.Conflict, "a job repository is pinned here already; webjobctl repo rotate gives it to other people"))
 	}
 	d, err := trust.NewDraft(people, threshold, r.Online, time.Now())
 	if err != nil {
-		return nil, api.DraftResponse{}, err
+		return nil, Handed{}, err
 	}
 	response, err := s.Hand(ctx, nil, d, nil)
 	return d, response, err
 }
 
+// Handed is what became of a draft that was handed in.
+type Handed struct {
+	api.DraftResponse
+	MaySign []string `json:"may_sign,omitempty"` // names of those whose signatures can still count
+}
+
 // Hand signs a draft and hands it in: a new one, or one that waits. It signs with the
 // keys of these names or, without names, with those of this folder that may. What
 // landed is verified, and pinned when nothing was.
-func (s *Session) Hand(ctx context.Context, base *trust.Repository, d *trust.Draft, names []string) (api.DraftResponse, error) {
-	var response api.DraftResponse
+func (s *Session) Hand(ctx context.Context, base *trust.Repository, d *trust.Draft, names []string) (Handed, error) {
+	var response Handed
 	if _, err := d.Changes(base, time.Now(), s.Names(nil)); err != nil {
 		return response, err
 	}
@@ -207,7 +214,11 @@ func (s *Session) Hand(ctx context.Context, base *trust.Repository, d *trust.Dra
 	if d.ID != "" {
 		path = api.DraftPath(d.ID)
 	}
-	if err := s.Call(ctx, http.MethodPost, path, nil, api.DraftRequest{Draft: encoded}, &response); err != nil {
+	if err := s.Call(ctx, http.MethodPost, path, nil, api.DraftRequest{Draft: encoded}, &response.DraftResponse); err != nil {
+		return response, err
+	}
+	if !response.Landed {
+		response.MaySign, err = s.maySign(base, d)
 		return response, err
 	}
 	root := d.Roles[trust.RoleRoot]
@@ -215,9 +226,6 @@ func (s *Session) Hand(ctx context.Context, base *trust.Repository, d *trust.Dra
 		return response, nil
 	}
 	// A first root: what was signed here is what this operator trusts.
-	if !response.Landed {
-		return response, nil
-	}
 	state, err := s.repositoryState(ctx, wire.RepositoryRequest{Have: webjob.RepositoryHave{Roles: map[string]int64{trust.RoleRoot: 1}}})
 	if err != nil {
 		return response, err
@@ -260,22 +268,34 @@ func (s *Session) Signers(base *trust.Repository, d *trust.Draft, names []string
 
 // nothingToSign says why none of the keys helps.
 func (s *Session) nothingToSign(base *trust.Repository, d *trust.Draft) error {
-	needs, err := d.Needs(base)
+	may, err := s.maySign(base, d)
 	if err != nil {
 		return err
-	}
-	names := s.namesIn(base)
-	var may []string
-	for _, need := range needs {
-		if need.Missing() == 0 {
-			continue
-		}
-		for _, id := range need.Keys {
-			may = append(may, names(id))
-		}
 	}
 	if len(may) == 0 {
 		return webjob.Errorf(webjob.Conflict, "the draft has all its signatures")
 	}
-	return webjob.Errorf(webjob.Refused, "none of the keys here may sign this, or they have signed it already; it needs signatures of %s", unique(may))
+	return webjob.Errorf(webjob.Refused, "none of the keys here may sign this, or they have signed it already; it needs signatures of %s", strings.Join(may, ", "))
+}
+
+// maySign returns the names of those who have not signed and whose signatures count.
+func (s *Session) maySign(base *trust.Repository, d *trust.Draft) ([]string, error) {
+	needs, err := d.Needs(base)
+	if err != nil {
+		return nil, err
+	}
+	names := s.namesIn(base)
+	if p, err := trust.ParsePolicy(d.Contents[trust.PolicyPath]); err == nil {
+		names = s.Names(p)
+	}
+	var may []string
+	for _, need := range needs {
+		for _, id := range need.Keys {
+			if need.Missing() > 0 && !slices.Contains(need.Have, id) {
+				may = append(may, names(id))
+			}
+		}
+	}
+	slices.Sort(may)
+	return slices.Compact(may), nil
 }

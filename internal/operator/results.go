@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -62,15 +61,8 @@ func (s *Session) SaveResult(ctx context.Context, run, dir string) ([]string, er
 	var saved []string
 	save := func(name string, write func(io.Writer) error) error {
 		file := filepath.Join(dir, name)
-		f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-		if errors.Is(err, fs.ErrExist) {
-			return webjob.Errorf(webjob.Conflict, "%s is there already; name a new folder with --to", file)
-		}
-		if err != nil {
-			return webjob.Errorf(webjob.Invalid, "%w", err)
-		}
-		if err := errors.Join(write(f), f.Close()); err != nil {
-			return errors.Join(err, os.Remove(file))
+		if err := saveNew(file, write); err != nil {
+			return err
 		}
 		saved = append(saved, file)
 		return nil

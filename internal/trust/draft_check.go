@@ -16,12 +16,19 @@ import (
 // could show one thing and have another one signed. So the changes are taken from the
 // metadata themselves, and a draft that does not show all of them is refused.
 
+// Change is a change of who signs something.
+type Change struct {
+	What   string // a role, or a delegation with its place and paths
+	Before string // threshold and keys, with their fingerprints; "" for nobody
+	After  string
+}
+
 // Changes compares the draft's metadata with the repository that it changes (nil for a
-// new one) and returns the changes of keys, thresholds and delegations in lines for
-// people; name tells a key by its id. Contents are shown by whoever has them: Changes
-// makes sure that they are what the metadata name, all of them and nothing else. The
-// error is Refused and says what is not shown.
-func (d *Draft) Changes(base *Repository, now time.Time, name func(id string) string) ([]string, error) {
+// new one) and returns the changes of keys, thresholds and delegations; name tells a key
+// by its id. Contents are shown by whoever has them: Changes makes sure that they are what
+// the metadata name, all of them and nothing else. The error is Refused and says what is
+// not shown.
+func (d *Draft) Changes(base *Repository, now time.Time, name func(id string) string) ([]Change, error) {
 	c := &draftCheck{draft: d, base: base, now: now, name: name, shown: map[string]bool{}}
 	for _, role := range slices.Sorted(maps.Keys(d.Roles)) {
 		var err error
@@ -39,32 +46,44 @@ func (d *Draft) Changes(base *Repository, now time.Time, name func(id string) st
 			return nil, webjob.Errorf(webjob.Refused, "the draft shows a change of %s that it does not make; do not sign it", path)
 		}
 	}
-	return c.lines, nil
+	return c.changes, nil
 }
 
 type draftCheck struct {
-	draft *Draft
-	base  *Repository
-	now   time.Time
-	name  func(string) string
-	shown map[string]bool // contents that the metadata name
-	lines []string
+	draft   *Draft
+	base    *Repository
+	now     time.Time
+	name    func(string) string
+	shown   map[string]bool // contents that the metadata name
+	changes []Change
 }
 
-func (c *draftCheck) tell(format string, args ...any) {
-	c.lines = append(c.lines, fmt.Sprintf(format, args...))
+// signers is who signs what, in order.
+type signers []struct{ what, who string }
+
+func (s *signers) add(what, who string) {
+	*s = append(*s, struct{ what, who string }{what, who})
 }
 
-// difference tells what is in after and not in before, and the other way round.
-func (c *draftCheck) difference(before, after []string) {
-	for _, line := range before {
-		if !slices.Contains(after, line) {
-			c.tell("  - %s", line)
+func (s signers) of(what string) string {
+	for _, one := range s {
+		if one.what == what {
+			return one.who
 		}
 	}
-	for _, line := range after {
-		if !slices.Contains(before, line) {
-			c.tell("  + %s", line)
+	return ""
+}
+
+// difference keeps what is not in after as it was before.
+func (c *draftCheck) difference(before, after signers) {
+	for _, was := range before {
+		if after.of(was.what) == "" {
+			c.changes = append(c.changes, Change{What: was.what, Before: was.who})
+		}
+	}
+	for _, is := range after {
+		if was := before.of(is.what); was != is.who {
+			c.changes = append(c.changes, Change{What: is.what, Before: was, After: is.who})
 		}
 	}
 }
@@ -86,32 +105,34 @@ func (c *draftCheck) root() error {
 	if err != nil {
 		return explain("draft", err)
 	}
-	before, version := []string{}, int64(0)
+	before, version := signers{}, int64(0)
 	if c.base != nil {
 		version = c.base.RootVersion()
-		if before, err = c.rootLines(&c.base.set.Root.Signed); err != nil {
+		if before, err = c.rootSigners(&c.base.set.Root.Signed); err != nil {
 			return err
 		}
 	}
-	after, err := c.rootLines(&root.Signed)
+	after, err := c.rootSigners(&root.Signed)
 	if err != nil {
 		return err
 	}
-	c.tell("root:")
 	c.difference(before, after)
 	return c.version(RoleRoot, root.Signed.Version, version, root.Signed.Expires)
 }
 
-func (c *draftCheck) rootLines(root *metadata.RootType) ([]string, error) {
-	lines := []string{fmt.Sprintf("consistent snapshots: %t", root.ConsistentSnapshot)}
+func (c *draftCheck) rootSigners(root *metadata.RootType) (signers, error) {
+	var list signers
+	if !root.ConsistentSnapshot {
+		return nil, webjob.Errorf(webjob.Refused, "the draft has a root without consistent snapshots; do not sign it")
+	}
 	for _, role := range slices.Sorted(maps.Keys(root.Roles)) {
 		people, err := c.keys(root.Keys, root.Roles[role].KeyIDs)
 		if err != nil {
 			return nil, err
 		}
-		lines = append(lines, fmt.Sprintf("%s: %d of %s", role, root.Roles[role].Threshold, people))
+		list.add(role, fmt.Sprintf("%d of %s", root.Roles[role].Threshold, people))
 	}
-	return lines, nil
+	return list, nil
 }
 
 // keys names keys, each with its fingerprint.
@@ -167,10 +188,7 @@ func (c *draftCheck) role(name string) error {
 	if err != nil {
 		return err
 	}
-	if !slices.Equal(was, is) {
-		c.tell("delegations of role %s:", name)
-		c.difference(was, is)
-	}
+	c.difference(was, is)
 	return nil
 }
 
@@ -182,7 +200,7 @@ func (c *draftCheck) added(role, path string, target *metadata.TargetFiles) erro
 	}
 	if c.base != nil {
 		if held, err := c.base.find(path); err == nil && held != nil && held.Equal(*target) {
-			c.tell("%s moves to role %s", path, role)
+			c.changes = append(c.changes, Change{What: path, After: "moves to role " + role})
 			return nil
 		}
 	}
@@ -216,30 +234,28 @@ func (c *draftCheck) index(path string, content []byte) error {
 	return after.follows(before)
 }
 
-func (c *draftCheck) delegations(d *metadata.Delegations) ([]string, error) {
+func (c *draftCheck) delegations(d *metadata.Delegations) (signers, error) {
 	if d == nil {
 		return nil, nil
 	}
-	var lines []string
+	var list signers
 	for i, role := range d.Roles {
 		people, err := c.keys(d.Keys, role.KeyIDs)
 		if err != nil {
 			return nil, err
 		}
-		lines = append(lines, fmt.Sprintf("%d. %s: %s, %d of %s, terminating %t%s", i+1, role.Name, strings.Join(role.Paths, " "), role.Threshold, people, role.Terminating, strings.Join(role.PathHashPrefixes, " ")))
+		what := fmt.Sprintf("%d. %s: %s", i+1, role.Name, strings.Join(slices.Concat(role.Paths, role.PathHashPrefixes), " "))
+		if !role.Terminating {
+			what += " (not terminating)"
+		}
+		list.add(what, fmt.Sprintf("%d of %s", role.Threshold, people))
 	}
 	if s := d.SuccinctRoles; s != nil {
 		people, err := c.keys(d.Keys, s.KeyIDs)
 		if err != nil {
 			return nil, err
 		}
-		lines = append(lines, fmt.Sprintf("%d bins %s-*: %d of %s", 1<<s.BitLength, s.NamePrefix, s.Threshold, people))
+		list.add(fmt.Sprintf("%d bins %s-*", 1<<s.BitLength, s.NamePrefix), fmt.Sprintf("%d of %s", s.Threshold, people))
 	}
-	return lines, nil
-}
-
-// Lists reports whether the draft's index of the job names the manifest.
-func (d *Draft) Lists(job string, manifest webjob.Digest) bool {
-	index, err := ParseJobIndex(d.Contents[JobPath(job)])
-	return err == nil && slices.ContainsFunc(index.Versions, func(v IndexVersion) bool { return v.Manifest == manifest })
+	return list, nil
 }
