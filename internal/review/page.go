@@ -86,13 +86,11 @@ func (p *Page) foreign(name, what string, lines []string, all []byte) {
 	escaped, cut := 0, 0
 	over := lines[min(len(lines), p.left):]
 	for _, line := range lines[:len(lines)-len(over)] {
-		shown, n := visible(line)
+		shown, n, more := visible(line, maxLineRunes)
 		escaped += n
-		if len(shown) > maxLineRunes { // cheap: bytes are not fewer than characters
-			if runes := []rune(shown); len(runes) > maxLineRunes {
-				shown = fmt.Sprintf("%s ‹%d more characters in this line›", string(runes[:maxLineRunes]), len(runes)-maxLineRunes)
-				cut++
-			}
+		if more > 0 {
+			shown = fmt.Sprintf("%s ‹%d more characters in this line›", shown, more)
+			cut++
 		}
 		p.Lines = append(p.Lines, margin+shown)
 	}
