@@ -17,7 +17,7 @@ package_of() {
     ip) echo iproute2 ;;
     rpmbuild) echo rpm ;;
     ssh-agent) echo openssh-client ;;
-    logger) echo bsdutils ;;
+    logger | script) echo bsdutils ;;
     apache2) echo apache2 apache2-utils ;;
     *) echo "$1" ;;
     esac
