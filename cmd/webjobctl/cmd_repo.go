@@ -40,7 +40,8 @@ enough, it takes effect at once.`,
 // tellDraft says what became of a draft: who must do what before it is in effect.
 func tellDraft(c *cobra.Command, h operator.Handed) {
 	if !h.Landed {
-		c.PrintErrf("draft %s waits for %d more signature(s), of %s; who signs looks at it first: webjobctl repo sign %s\n", h.ID, h.Missing, strings.Join(h.MaySign, ", "), h.ID)
+		text := fmt.Sprintf("draft %s waits for %d more signature(s), of %s; who signs looks at it first: webjobctl repo sign %s", h.ID, h.Missing, strings.Join(h.MaySign, ", "), h.ID)
+		c.PrintErrln(cli.OneLine(text))
 	}
 }
 

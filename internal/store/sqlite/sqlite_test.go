@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"database/sql"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -93,5 +94,36 @@ func TestFailedPruningFreesNothing(t *testing.T) {
 	}
 	if _, err := s.Result(t.Context(), "run1"); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A version that an operator withdrew alone, with a server that let one person do that, is
+// given out again as long as its signed index lists it.
+func TestWithdrawalsThatNobodySignedAreUndone(t *testing.T) {
+	s := open(t, t.TempDir())
+	defer func() { _ = s.Close() }()
+	version := func(n int64) webjob.JobVersion {
+		return webjob.JobVersion{Name: "job", Version: n, Scope: webjob.ScopeCommon, Manifest: webjob.EmptyDigest, PublishedAt: time.Now(), Expires: time.Now().Add(time.Hour), Text: []byte("{}")}
+	}
+	index := []byte(`{"format":"webjob-index/1","job":"job","latest":2,"versions":[{"manifest":"x","scope":"common","version":2}]}`)
+	if err := s.ChangeRepository(t.Context(), webjob.RepositoryChange{
+		Files: map[string][]byte{"content/jobs/job": index}, Publish: []webjob.JobVersion{version(1), version(2)}, Listed: map[string][]int64{"job": {2}},
+	}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	sqlite.Exec(s.(*sqlite.Store), `UPDATE jobs SET withdrawn_at = 1`)
+	migration, err := filepath.Glob("migrations/*_withdrawn.sql")
+	if err != nil || len(migration) != 1 {
+		t.Fatalf("the migration is %q, %v", migration, err)
+	}
+	text, err := os.ReadFile(migration[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	sqlite.Exec(s.(*sqlite.Store), string(text))
+	for n, withdrawn := range map[int64]bool{1: true, 2: false} {
+		if v, err := s.JobVersion(t.Context(), "job", n); err != nil || v.WithdrawnAt.IsZero() == withdrawn {
+			t.Errorf("version %d: withdrawn at %v, %v", n, v.WithdrawnAt, err)
+		}
 	}
 }
