@@ -2,7 +2,6 @@ package review
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"path"
 	"slices"
@@ -104,16 +103,10 @@ func (v *view) show() error {
 
 // openOld opens what is compared, nil when there is nothing, or it is not to be had.
 func (v *view) openOld() File {
-	if v.old == nil || v.page.whole {
+	if v.old == nil || v.page.whole || v.old.Size > maxFetched {
 		return nil
 	}
-	var f File
-	err := error(nil)
-	if v.old.Size > maxFetched {
-		err = errors.New("it is too large")
-	} else {
-		f, err = v.open(*v.old)
-	}
+	f, err := v.open(*v.old)
 	if err != nil {
 		v.page.Say("  ! version %d cannot be compared, so all is shown: %s", v.before.Version, err)
 		return nil
