@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/internal/cli"
+	"webjob.dev/webjob/internal/durable"
 	"webjob.dev/webjob/internal/operator"
 	"webjob.dev/webjob/internal/trust"
 )
@@ -98,15 +100,27 @@ func signFile(c *cobra.Command, key *trust.PrivateKey, name string, add bool) er
 	case !add:
 		return webjob.Errorf(webjob.Conflict, "%s is there already; remove it, or add a line with --add", name+trust.SignatureSuffix)
 	}
-	draft := name + trust.SignatureSuffix + ".new"
-	if err := os.WriteFile(draft, []byte(string(before)+line+"\n"), 0o644); err != nil { //nolint:gosec // a signature is public
-		return webjob.Errorf(webjob.Unavailable, "%w", err)
-	}
-	if err := os.Rename(draft, name+trust.SignatureSuffix); err != nil {
+	if err := writePublic(name+trust.SignatureSuffix, string(before)+line+"\n"); err != nil {
 		return webjob.Errorf(webjob.Unavailable, "%w", err)
 	}
 	_, err = fmt.Fprintln(c.OutOrStdout(), name+trust.SignatureSuffix)
 	return err
+}
+
+// writePublic writes a file that everybody may read, such as a signature.
+func writePublic(file, text string) error {
+	f, err := durable.New(filepath.Dir(file))
+	if err != nil {
+		return err
+	}
+	defer f.Discard()
+	if _, err := f.WriteString(text); err != nil {
+		return err
+	}
+	if err := f.Chmod(0o644); err != nil {
+		return err
+	}
+	return f.Commit(file)
 }
 
 func verifyCommand() *cobra.Command {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/durable"
 )
 
 // anchorFile says where the notes of begun runs belong. A state folder that was copied,
@@ -51,7 +52,7 @@ func (s *State) restored(now time.Time) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	if err := writeFile(s.path(anchorFile), encoded); err != nil {
+	if err := durable.Write(s.path(anchorFile), encoded); err != nil {
 		return time.Time{}, webjob.Errorf(webjob.Unavailable, "claims: %w", err)
 	}
 	return next.Restored, nil

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/internal/endpoint/spool"
+	"webjob.dev/webjob/internal/durable"
 	"webjob.dev/webjob/internal/trust"
 	"webjob.dev/webjob/wire"
 )
@@ -80,11 +80,11 @@ func Enroll(ctx context.Context, s *State, target Target, token trust.Token, add
 		return nil, err
 	}
 	for name, content := range map[string][]byte{enrolmentFile: encoded, identityFile: identity} {
-		if err := writeFile(filepath.Join(draft, name), content); err != nil {
+		if err := durable.Write(filepath.Join(draft, name), content); err != nil {
 			return nil, webjob.Errorf(webjob.Unavailable, "state folder: %w", err)
 		}
 	}
-	if err := os.Rename(draft, folder); err != nil {
+	if err := durable.Rename(draft, folder); err != nil {
 		return nil, webjob.Errorf(webjob.Unavailable, "state folder: %w", err)
 	}
 	return s.Enrolment(target)
@@ -271,26 +271,6 @@ func (s *State) enrolmentWhere(meant func(*Enrolment) bool) (*Enrolment, error) 
 	}
 	return nil, nil
 }
-
-// writeFile writes a private file durably: whole or not at all.
-func writeFile(file string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(file), ".write-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(f.Name()) }() // renamed already on success
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), file); err != nil {
-		return err
-	}
-	return syncFolder(filepath.Dir(file))
-}
-
-// syncFolder makes a new name in a folder durable, where the platform can.
-func syncFolder(dir string) error { return spool.SyncDirectory(dir) }
 
 // Expires returns when the certificate ends.
 func (e *Enrolment) Expires() time.Time { return e.config.Certificates[0].Leaf.NotAfter }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/durable"
 	"webjob.dev/webjob/internal/endpoint/fetch"
 	"webjob.dev/webjob/internal/trust"
 	"webjob.dev/webjob/wire"
@@ -77,15 +78,18 @@ func (s *State) keepJob(ctx context.Context, c *wire.Client, who fetch.Requester
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(filepath.Join(dir, keptPayload), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	f, err := durable.New(dir)
 	if err != nil {
 		return err
 	}
-	err = offer.Payload(ctx, payload, f)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+	defer f.Discard()
+	if err := offer.Payload(ctx, payload, f); err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, keptManifest), offer.Text)
+	if err := f.Commit(filepath.Join(dir, keptPayload)); err != nil {
+		return err
+	}
+	return durable.Write(filepath.Join(dir, keptManifest), offer.Text)
 }
 
 // keptJob returns the job of a standing order as it was kept. Everything is verified

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/durable"
 	"webjob.dev/webjob/internal/endpoint/fetch"
 	"webjob.dev/webjob/internal/trust"
 	"webjob.dev/webjob/wire"
@@ -191,18 +192,11 @@ func (r *run) claim() error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(filepath.Join(dir, r.record.Run), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	err = durable.Create(filepath.Join(dir, r.record.Run), encoded)
 	if errors.Is(err, fs.ErrExist) {
 		return r.state.checkUnclaimed(r.record.Run)
 	}
 	if err != nil {
-		return webjob.Errorf(webjob.Unavailable, "claims: %w", err)
-	}
-	_, err = f.Write(encoded)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return webjob.Errorf(webjob.Unavailable, "claims: %w", err)
-	}
-	if err := syncFolder(dir); err != nil {
 		return webjob.Errorf(webjob.Unavailable, "claims: %w", err)
 	}
 	return nil

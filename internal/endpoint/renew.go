@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/durable"
 	"webjob.dev/webjob/internal/trust"
 	"webjob.dev/webjob/wire"
 )
@@ -91,7 +92,7 @@ func (s *State) keepRenewal(folder string, e *Enrolment, key *trust.PrivateKey, 
 		name    string
 		content []byte
 	}{{enrolmentFile, encoded}, {identityFile, identity}} {
-		if err := writeFile(filepath.Join(folder, file.name), file.content); err != nil {
+		if err := durable.Write(filepath.Join(folder, file.name), file.content); err != nil {
 			return webjob.Errorf(webjob.Unavailable, "state folder: %w", err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/durable"
 	"webjob.dev/webjob/internal/trust"
 	"webjob.dev/webjob/wire"
 )
@@ -60,7 +61,7 @@ func (s *State) KeepRepository(e *Enrolment, r *trust.Repository) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(s.path(repositoryFile), encoded); err != nil {
+	if err := durable.Write(s.path(repositoryFile), encoded); err != nil {
 		return webjob.Errorf(webjob.Unavailable, "job repository: %w; free space or mend the state folder", err)
 	}
 	return nil

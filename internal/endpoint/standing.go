@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/durable"
 	"webjob.dev/webjob/internal/trust"
 )
 
@@ -55,7 +56,7 @@ func (s *State) SetStanding(envelopes [][]byte) error {
 		}
 		name := webjob.DigestOf(envelope).Hex()
 		wanted[name] = true
-		if err := writeFile(filepath.Join(dir, name), envelope); err != nil {
+		if err := durable.Write(filepath.Join(dir, name), envelope); err != nil {
 			return webjob.Errorf(webjob.Unavailable, "standing orders: %w", err)
 		}
 	}
@@ -85,14 +86,18 @@ func (s *State) StandingPolicy(e *Enrolment) (*trust.Policy, error) {
 // Claimed reports whether a run of an order was begun here.
 func (s *State) Claimed(run string) bool { return s.checkUnclaimed(run) != nil }
 
-// Sweep removes what is no longer needed: work folders of runs that are dead, and
-// claims of orders that expired long ago.
+// Sweep removes what is no longer needed: work folders of runs that are dead, claims of
+// orders that expired long ago, and what writes left that a crash ended.
 func (s *State) Sweep(now time.Time) error {
 	sp, err := s.Spool()
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.sweepWork(sp), s.sweepClaims(now))
+	err = errors.Join(s.sweepWork(sp), s.sweepClaims(now))
+	for _, folder := range []string{"", getFolder, putFolder, standingFolder} {
+		err = errors.Join(err, durable.Sweep(s.path(folder), now.Add(-24*time.Hour)))
+	}
+	return err
 }
 
 // Path returns a path below the state folder.

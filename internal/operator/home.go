@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/durable"
 	"webjob.dev/webjob/internal/trust"
 )
 
@@ -127,15 +128,11 @@ func (h *Home) checkFree(name string) error {
 
 // addFile writes a new private file durably.
 func (h *Home) addFile(name string, content []byte) error {
-	f, err := os.OpenFile(h.path(name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	err := durable.Create(h.path(name), content)
 	if errors.Is(err, fs.ErrExist) {
 		return webjob.Errorf(webjob.Conflict, "%s is there already; choose another name", h.path(name))
 	}
 	if err != nil {
-		return webjob.Errorf(webjob.Invalid, "%w", err)
-	}
-	_, err = f.Write(content)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return webjob.Errorf(webjob.Unavailable, "%w", err)
 	}
 	return nil
@@ -258,14 +255,7 @@ func (h *Home) SigningKeys(names []string) ([]*trust.PrivateKey, error) {
 
 // replaceFile writes a private file: whole or not at all.
 func (h *Home) replaceFile(name string, content []byte) error {
-	draft := "." + name + ".new"
-	if err := os.Remove(h.path(draft)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return webjob.Errorf(webjob.Invalid, "%w", err)
-	}
-	if err := h.addFile(draft, content); err != nil {
-		return err
-	}
-	if err := os.Rename(h.path(draft), h.path(name)); err != nil {
+	if err := durable.Write(h.path(name), content); err != nil {
 		return webjob.Errorf(webjob.Unavailable, "%w", err)
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/durable"
 	"webjob.dev/webjob/internal/trust"
 )
 
@@ -44,9 +45,9 @@ func AnnounceAuthority(settings *Settings) error {
 		}
 		authority.Others = append(authority.Others, next.Certificate)
 		return errors.Join(
-			writeFile(settings.path(nextAuthorityKey), keyPEM),
-			writeFile(settings.path(nextAuthorityFile), trust.CertificatePEM(next.Certificate)),
-			writeFile(settings.path(authorityFile), authority.PEM()))
+			durable.Write(settings.path(nextAuthorityKey), keyPEM),
+			durable.Write(settings.path(nextAuthorityFile), trust.CertificatePEM(next.Certificate)),
+			durable.Write(settings.path(authorityFile), authority.PEM()))
 	})
 }
 
@@ -74,7 +75,7 @@ func SwitchAuthority(settings *Settings) error {
 				next.Others = append(next.Others, other)
 			}
 		}
-		if err := errors.Join(writeFile(settings.path(authorityFile), next.PEM()), writeFile(settings.path(authorityKey), key)); err != nil {
+		if err := errors.Join(durable.Write(settings.path(authorityFile), next.PEM()), durable.Write(settings.path(authorityKey), key)); err != nil {
 			return err
 		}
 		if err := writeServerCertificate(settings, next); err != nil {
@@ -99,7 +100,7 @@ func DropAuthorities(settings *Settings) error {
 			return webjob.Errorf(webjob.Conflict, "there is only one CA; nothing is to be dropped")
 		}
 		authority.Others = nil
-		return writeFile(settings.path(authorityFile), authority.PEM())
+		return durable.Write(settings.path(authorityFile), authority.PEM())
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/durable"
 	"webjob.dev/webjob/internal/trust"
 )
 
@@ -69,7 +70,7 @@ func writeServerCertificate(settings *Settings, authority *trust.Authority) erro
 	// The CA certificate goes along: a new client knows only its digest.
 	chain := append(trust.CertificatePEM(certificate), trust.CertificatePEM(authority.Certificate)...)
 	// One file holds both, so that a crash between two writes cannot part them.
-	return writeFile(settings.path(serverFile), append(keyPEM, chain...))
+	return durable.Write(settings.path(serverFile), append(keyPEM, chain...))
 }
 
 func loadCertificate(settings *Settings) (*tls.Certificate, error) {

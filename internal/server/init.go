@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/durable"
 	"webjob.dev/webjob/internal/trust"
 )
 
@@ -61,10 +62,10 @@ func Init(ctx context.Context, dir string, layout Layout, open OpenBackends) (tr
 	if err != nil {
 		return trust.Token{}, err
 	}
-	if err := os.Rename(draft, absolute); err != nil {
+	if err := os.Rename(draft, absolute); err != nil { //nolint:forbidigo // synced below, with an error of another kind
 		return trust.Token{}, webjob.Errorf(webjob.Conflict, "%w", err)
 	}
-	return token, syncDirectory(filepath.Dir(absolute))
+	return token, durable.SyncFolder(filepath.Dir(absolute))
 }
 
 func (l Layout) settings(dir string) (*Settings, error) {
@@ -122,7 +123,7 @@ func fill(ctx context.Context, settings *Settings, open OpenBackends) (trust.Tok
 		authorityKey:  keyPEM,
 		onlineKeyFile: onlinePEM,
 	} {
-		if err := writeFile(settings.path(name), content); err != nil {
+		if err := durable.Write(settings.path(name), content); err != nil {
 			return trust.Token{}, err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"webjob.dev/webjob/internal/durable"
 	"webjob.dev/webjob/wire"
 )
 
@@ -42,7 +43,7 @@ func (s *Server) publishRevocations(ctx context.Context) error {
 		return err
 	}
 	s.revocations.list, s.revocations.made = list, at
-	return writeFile(s.settings.path(revocationFile), list)
+	return durable.Write(s.settings.path(revocationFile), list)
 }
 
 // refreshRevocations makes the list anew when half of its life is over.

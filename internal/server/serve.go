@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/durable"
 	"webjob.dev/webjob/internal/lease"
 	"webjob.dev/webjob/internal/transport"
 	"webjob.dev/webjob/internal/trust"
@@ -174,7 +175,7 @@ func serverName(settings *Settings) (string, error) {
 	text, err := readFile(settings.path(nameFile))
 	if webjob.KindOf(err) == webjob.NotFound {
 		text = []byte(uuid.NewString())
-		err = writeFile(settings.path(nameFile), text)
+		err = durable.Write(settings.path(nameFile), text)
 	}
 	return string(text), err
 }

@@ -18,6 +18,7 @@ import (
 	"syscall"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/durable"
 )
 
 // Store is a [webjob.Blobs] in a directory.
@@ -43,7 +44,7 @@ func Open(dir string) (*Store, error) {
 			return nil, backendError("open", err)
 		}
 	}
-	return s, syncDirectory(dir)
+	return s, syncFolder(dir)
 }
 
 // Recover implements [webjob.Blobs].
@@ -64,28 +65,15 @@ func (s *Store) path(d webjob.Digest) string {
 
 // Put implements [webjob.Blobs].
 func (s *Store) Put(ctx context.Context, d webjob.Digest, size int64, r io.Reader) error {
-	f, err := os.CreateTemp(s.temporary(), "put-*")
+	f, err := durable.New(s.temporary())
 	if err != nil {
 		return backendError("create blob", err)
 	}
-	defer func() {
-		_ = f.Close()           // closed already on success
-		_ = os.Remove(f.Name()) // renamed already on success
-	}()
+	defer f.Discard()
 	if err := fill(ctx, f, d, size, r); err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
-		return backendError("sync blob", err)
-	}
-	if err := f.Close(); err != nil {
-		return backendError("close blob", err)
-	}
-	target := s.path(d)
-	if err := os.Rename(f.Name(), target); err != nil {
-		return backendError("rename blob", err)
-	}
-	return syncDirectory(filepath.Dir(target))
+	return backendError("keep blob", f.Commit(s.path(d)))
 }
 
 // fill copies exactly size bytes from r to w and checks their digest.
@@ -177,13 +165,8 @@ func (s *Store) Ping(context.Context) error {
 	return errors.Join(backendError("write", err), f.Close(), os.Remove(f.Name()))
 }
 
-func syncDirectory(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return backendError("open blob directory", err)
-	}
-	err = errors.Join(d.Sync(), d.Close())
-	return backendError("sync blob directory", err)
+func syncFolder(dir string) error {
+	return backendError("sync blob directory", durable.SyncFolder(dir))
 }
 
 // backendError gives an error of the file system its kind: a full or read-only

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/durable"
 )
 
 // An upload is a file of its owner's folder: with partSuffix while it grows, with
@@ -86,10 +87,10 @@ func (s *Store) Upload(ctx context.Context, u webjob.Upload, r io.Reader) (int64
 		err := webjob.Errorf(webjob.Invalid, "the upload said to be %d bytes, %s, is something else; it begins anew", u.Size, u.Digest)
 		return 0, errors.Join(err, backendError("remove upload", os.Remove(path+partSuffix)))
 	}
-	if err := errors.Join(f.Sync(), f.Close(), os.Rename(path+partSuffix, path+doneSuffix)); err != nil {
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return have, backendError("keep upload", err)
 	}
-	return have, syncDirectory(filepath.Dir(path))
+	return have, backendError("keep upload", durable.Rename(path+partSuffix, path+doneSuffix))
 }
 
 // claim lets one connection at a time add to an upload.
@@ -113,7 +114,7 @@ func (s *Store) makeRoom(u webjob.Upload, have int64) error {
 	dir := filepath.Dir(s.uploadPath(u.Owner, u.Digest))
 	switch err := os.Mkdir(dir, 0o700); {
 	case err == nil: // what is acknowledged in it must be found after a crash
-		if err := syncDirectory(s.uploads()); err != nil {
+		if err := syncFolder(s.uploads()); err != nil {
 			return err
 		}
 	case !errors.Is(err, fs.ErrExist):
@@ -173,7 +174,7 @@ func (s *Store) Adopt(_ context.Context, owner string, d webjob.Digest, size int
 	if err := os.Link(done, target); err != nil && !errors.Is(err, fs.ErrExist) {
 		return backendError("adopt upload", err)
 	}
-	return syncDirectory(filepath.Dir(target))
+	return syncFolder(filepath.Dir(target))
 }
 
 // ForgetUpload implements [webjob.Blobs].

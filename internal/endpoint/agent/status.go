@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/durable"
 	"webjob.dev/webjob/internal/endpoint"
 )
 
@@ -57,9 +58,7 @@ func (a *Agent) report(change func(*Status)) {
 		return
 	}
 	file := a.state.Path(statusFile)
-	if err := os.WriteFile(file+".new", append(encoded, '\n'), 0o600); err == nil {
-		_ = os.Rename(file+".new", file)
-	}
+	_ = durable.WriteUnsynced(file, append(encoded, '\n'))
 }
 
 // ReadStatus returns what the last agent said of itself; NotFound when there was

@@ -7,13 +7,13 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/durable"
 	"webjob.dev/webjob/wire"
 )
 
@@ -35,7 +35,10 @@ func (s *Spool) Begin(begun *webjob.Record) (e *Entry, stdout, stderr *os.File, 
 	if e, err = s.makeEntry(begun.Run); err != nil {
 		return nil, nil, nil, spoolError(err)
 	}
-	err = e.writeJSON(beginFile, begun)
+	encoded, err := json.Marshal(begun)
+	if err == nil { // not synced, which every run would wait for: it is for a process that is killed
+		err = durable.WriteUnsynced(s.path(begun.Run, beginFile), encoded)
+	}
 	if err == nil {
 		err = os.WriteFile(s.path(begun.Run, reserveFile), make([]byte, reserveBytes), 0o600)
 	}
@@ -174,33 +177,40 @@ func (e *Entry) Seal(record *webjob.Record) error {
 	if err := os.Remove(e.spool.path(e.run, reserveFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return spoolError(err)
 	}
-	draft := recordFile + ".new"
-	if err := e.writeJSON(draft, record); err != nil {
+	encoded, err := json.Marshal(record)
+	if err != nil {
+		return err
+	}
+	draft, err := durable.New(e.spool.path(e.run))
+	if err != nil {
 		return spoolError(err)
 	}
-	// Syncs that run at the same time share one journal commit. An empty stream
-	// needs none: a missing file stands for it as well.
-	files := []string{draft}
-	for _, part := range record.Parts {
-		if part.Size > 0 {
-			files = append(files, part.Name)
-		}
+	defer draft.Discard()
+	_, err = draft.Write(encoded)
+	if err == nil {
+		err = e.syncAll(draft, record.Parts)
 	}
-	if err := e.syncAll(files); err != nil {
-		return spoolError(err)
+	if err == nil {
+		err = draft.CommitUnsynced(e.spool.path(e.run, recordFile)) // its content is synced
 	}
-	if err := os.Rename(e.spool.path(e.run, draft), e.spool.path(e.run, recordFile)); err != nil {
-		return spoolError(err)
+	if err == nil {
+		err = errors.Join(durable.SyncFolder(e.spool.path(e.run)), durable.SyncFolder(e.spool.dir))
 	}
-	return spoolError(errors.Join(SyncDirectory(e.spool.path(e.run)), SyncDirectory(e.spool.dir)))
+	return spoolError(err)
 }
 
-func (e *Entry) syncAll(files []string) error {
-	errs := make([]error, len(files))
+// syncAll syncs the record and the parts. Syncs that run at the same time share one
+// journal commit. An empty part needs none: a missing file stands for it as well.
+func (e *Entry) syncAll(record *durable.File, parts []webjob.Stream) error {
+	errs := make([]error, len(parts)+1)
 	var syncs sync.WaitGroup
-	for i, name := range files {
+	syncs.Go(func() { errs[len(parts)] = record.Sync() })
+	for i, part := range parts {
+		if part.Size == 0 {
+			continue
+		}
 		syncs.Go(func() {
-			f, err := os.OpenFile(e.spool.path(e.run, name), os.O_RDWR, 0)
+			f, err := os.OpenFile(e.spool.path(e.run, part.Name), os.O_RDWR, 0)
 			if err == nil {
 				err = errors.Join(f.Sync(), f.Close())
 			}
@@ -209,19 +219,6 @@ func (e *Entry) syncAll(files []string) error {
 	}
 	syncs.Wait()
 	return errors.Join(errs...)
-}
-
-func (e *Entry) writeJSON(file string, v any) error {
-	encoded, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	// Whole or not at all, also when the process is killed in between.
-	draft := e.spool.path(e.run, file+".draft")
-	if err := os.WriteFile(draft, encoded, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(draft, e.spool.path(e.run, file))
 }
 
 // Result is a complete run, ready to be sent.
@@ -314,21 +311,9 @@ func (e *Entry) Remove() error {
 	if !renamesOpenFiles {
 		unlocked = e.Unlock()
 	}
-	err := os.Rename(e.spool.path(e.run), e.spool.path(trashFolder, e.run))
+	err := os.Rename(e.spool.path(e.run), e.spool.path(trashFolder, e.run)) //nolint:forbidigo // one that comes back after a crash is acknowledged again
 	return errors.Join(spoolError(err), unlocked, e.Unlock(), os.RemoveAll(e.spool.path(trashFolder, e.run)))
 }
 
 // Unlock lets other processes have the run.
 func (e *Entry) Unlock() error { return e.lock.Unlock() }
-
-// SyncDirectory makes the names in a folder durable, where the platform can.
-func SyncDirectory(dir string) error {
-	if !directoriesSync {
-		return nil
-	}
-	d, err := os.Open(filepath.Clean(dir))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}

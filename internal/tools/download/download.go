@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/durable"
 )
 
 // Request is what to fetch and what to accept.
@@ -254,7 +255,7 @@ func (r *Request) finish() (webjob.Digest, int64, error) {
 		err := webjob.Errorf(webjob.Refused, "%s is %s and not %s; nothing was kept", r.name, digest, r.Digest)
 		return "", 0, errors.Join(err, r.removeParts())
 	}
-	if err := os.Rename(r.File+partSuffix, r.File); err != nil {
+	if err := durable.Rename(r.File+partSuffix, r.File); err != nil {
 		return "", 0, webjob.Errorf(webjob.Invalid, "%w", err)
 	}
 	if err := os.Remove(r.File + validSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
