@@ -48,7 +48,7 @@ func runAgent(ctx context.Context, dir string, handler slog.Handler) error {
 	if err != nil {
 		return fail(err)
 	}
-	if _, err := s.Enrolment(endpoint.TargetGet); err != nil {
+	if _, err := s.Enrolments.With(endpoint.TargetGet); err != nil {
 		return fail(err)
 	}
 	program, err := os.Executable()

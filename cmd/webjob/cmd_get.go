@@ -26,7 +26,7 @@ func identityFor(state, url string) (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.IdentityFor(url)
+	return s.Enrolments.TLSFor(url)
 }
 
 func getCommand(state *string) *cobra.Command {

@@ -25,10 +25,10 @@ webjobctl client approve CLIENT.`,
 			if put {
 				target = endpoint.TargetPut
 			}
-			if _, err := s.Renew(c.Context(), target, true); err != nil {
+			if _, err := s.Enrolments.Renew(c.Context(), target, true); err != nil {
 				return &cli.ExitError{Status: cli.RunStatus(err), Err: fmt.Errorf("renew: %w", err)}
 			}
-			e, err := s.Enrolment(target)
+			e, err := s.Enrolments.With(target)
 			if err != nil {
 				return fmt.Errorf("renew: %w", err)
 			}

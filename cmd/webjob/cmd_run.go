@@ -110,7 +110,7 @@ func runJob(c *cobra.Command, flags *runFlags, request endpoint.Request) error {
 	if flags.file != "" {
 		ran, err = endpoint.RunFile(c.Context(), s, settings, flags.file, request.Arguments, defaultID())
 	} else {
-		if _, err := s.Enrolment(endpoint.TargetGet); err != nil {
+		if _, err := s.Enrolments.With(endpoint.TargetGet); err != nil {
 			return fail(cli.StatusConfig, err)
 		}
 		ran, err = endpoint.Run(c.Context(), s, settings, request)

@@ -61,11 +61,11 @@ status is 1 when the server does not serve this machine.`,
 }
 
 func newReport(ctx context.Context, s *endpoint.State) (*report, error) {
-	e, err := s.Enrolment(endpoint.TargetGet)
+	e, err := s.Enrolments.With(endpoint.TargetGet)
 	if err != nil {
 		return nil, err
 	}
-	view, err := s.Repository(e, time.Now())
+	view, err := s.Repository.Read(e, time.Now())
 	if err != nil {
 		return nil, err
 	}

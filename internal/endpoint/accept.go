@@ -55,7 +55,7 @@ func (r *run) redirect(address string) {
 	if address == "" || address == r.to.URL || r.settings.PutURL != "" {
 		return
 	}
-	to, err := r.state.enrolmentFor(address)
+	to, err := r.state.Enrolments.For(address)
 	if err != nil {
 		r.record.Errors = append(r.record.Errors, "the server wants the result at "+address+": "+err.Error())
 		return

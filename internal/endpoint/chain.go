@@ -18,15 +18,19 @@ const (
 	maxTicket       = 256
 )
 
+// Tickets are those that this client got last: one of its agent's polls, one of its
+// single runs. They show the server that nobody else uses this identity.
+type Tickets struct{ folder }
+
 // AgentTicket returns the ticket of the last poll, "" when there is none.
-func (s *State) AgentTicket() (string, error) { return s.readTicket(agentTicketFile) }
+func (s *Tickets) AgentTicket() (string, error) { return s.readTicket(agentTicketFile) }
 
 // KeepAgentTicket keeps the ticket of a poll.
-func (s *State) KeepAgentTicket(ticket string) error { return s.keepTicket(agentTicketFile, ticket) }
+func (s *Tickets) KeepAgentTicket(ticket string) error { return s.keepTicket(agentTicketFile, ticket) }
 
 // RunTicket returns the ticket of the last job, "" when there is none. Another process
 // may be writing it: it counts when it was read twice.
-func (s *State) RunTicket() (string, error) {
+func (s *Tickets) RunTicket() (string, error) {
 	ticket, err := s.readTicket(runTicketFile)
 	for err == nil {
 		var again string
@@ -38,7 +42,7 @@ func (s *State) RunTicket() (string, error) {
 	return ticket, err
 }
 
-func (s *State) readTicket(name string) (string, error) {
+func (s *Tickets) readTicket(name string) (string, error) {
 	text, err := os.ReadFile(s.path(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
@@ -51,7 +55,7 @@ func (s *State) readTicket(name string) (string, error) {
 
 // keepTicket writes in place and does not wait for the disk: one that a crash loses or
 // mixes up is forgiven, and a new file for each would make the next sync wait for it.
-func (s *State) keepTicket(name, ticket string) error {
+func (s *Tickets) keepTicket(name, ticket string) error {
 	if ticket == "" || len(ticket) > maxTicket {
 		return nil
 	}
@@ -71,7 +75,7 @@ func (s *State) keepTicket(name, ticket string) error {
 
 // withTicket does one exchange: it hands over the ticket of the one before and keeps
 // the next one. Runs at the same time wait for each other.
-func (s *State) withTicket(exchange func(ticket string) (next string, err error)) error {
+func (s *Tickets) withTicket(exchange func(ticket string) (next string, err error)) error {
 	lock := flock.New(s.path(runTicketLock))
 	if err := lock.Lock(); err != nil {
 		return webjob.Errorf(webjob.Unavailable, "ticket: %w; free space or mend the state folder", err)

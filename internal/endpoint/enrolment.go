@@ -1,7 +1,6 @@
 package endpoint
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -12,7 +11,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"webjob.dev/webjob"
@@ -58,7 +56,7 @@ func Enroll(ctx context.Context, s *State, target Target, token trust.Token, add
 	}
 	folder := s.path(string(target))
 	if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
-		return nil, webjob.Errorf(webjob.Conflict, "%s is enrolled already; remove %s to enrol it anew", s.dir, folder)
+		return nil, webjob.Errorf(webjob.Conflict, "%s is enrolled already; remove %s to enrol it anew", s.Dir(), folder)
 	}
 	if token.Root == webjob.EmptyDigest {
 		return nil, webjob.Errorf(webjob.Invalid, "this token is for an operator; make one for a client with webjobctl token new")
@@ -70,7 +68,7 @@ func Enroll(ctx context.Context, s *State, target Target, token trust.Token, add
 	if err != nil {
 		return nil, err
 	}
-	draft, err := os.MkdirTemp(s.dir, ".enrol-*")
+	draft, err := os.MkdirTemp(s.Dir(), ".enrol-*")
 	if err != nil {
 		return nil, webjob.Errorf(webjob.Unavailable, "state folder: %w", err)
 	}
@@ -87,7 +85,7 @@ func Enroll(ctx context.Context, s *State, target Target, token trust.Token, add
 	if err := durable.Rename(draft, folder); err != nil {
 		return nil, webjob.Errorf(webjob.Unavailable, "state folder: %w", err)
 	}
-	return s.Enrolment(target)
+	return s.Enrolments.With(target)
 }
 
 // request asks the server for a certificate and checks its answer.
@@ -142,56 +140,6 @@ func request(ctx context.Context, token trust.Token, address, id string) (*Enrol
 	return e, identity, nil
 }
 
-// Enrolment reads what Enroll kept. A client without one is NotFound.
-func (s *State) Enrolment(target Target) (*Enrolment, error) {
-	folder := s.path(string(target))
-	encoded, err := os.ReadFile(filepath.Join(folder, enrolmentFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, webjob.Errorf(webjob.NotFound, "%s is not enrolled; run webjob enroll first", s.dir)
-	}
-	if err != nil {
-		return nil, webjob.Errorf(webjob.Invalid, "%w", err)
-	}
-	identity, err := readIdentity(folder)
-	if err != nil {
-		return nil, err
-	}
-	if known := s.known(target, encoded, identity); known != nil {
-		return known, nil
-	}
-	e := &Enrolment{}
-	if err := json.Unmarshal(encoded, e); err != nil {
-		return nil, webjob.Errorf(webjob.Invalid, "%s is damaged: %w; enrol again", filepath.Join(folder, enrolmentFile), err)
-	}
-	if err := e.load(identity); err != nil {
-		return nil, webjob.Errorf(webjob.Invalid, "%s is damaged: %w; enrol again", folder, err)
-	}
-	if target == TargetGet {
-		e.ticket = s.RunTicket
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.loaded[target] = loaded{encoded: encoded, identity: identity, enrolment: e}
-	return e, nil
-}
-
-// loaded is an enrolment with the bytes that it was made of.
-type loaded struct {
-	encoded, identity []byte
-	enrolment         *Enrolment
-}
-
-// known returns the enrolment that was made of the same bytes before, nil for none:
-// another process may have renewed it.
-func (s *State) known(target Target, encoded, identity []byte) *Enrolment {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if l := s.loaded[target]; bytes.Equal(l.encoded, encoded) && bytes.Equal(l.identity, identity) {
-		return l.enrolment
-	}
-	return nil
-}
-
 // readIdentity reads the private key and the certificate.
 func readIdentity(folder string) ([]byte, error) {
 	identity, err := os.ReadFile(filepath.Join(folder, identityFile))
@@ -238,39 +186,6 @@ func (e *Enrolment) Connect() *wire.Client {
 
 // TLS returns the configuration that Connect uses.
 func (e *Enrolment) TLS() *tls.Config { return e.config.Clone() }
-
-// IdentityFor returns the TLS configuration with this client's identity for a URL of a
-// server that it is enrolled with, nil for any other.
-func (s *State) IdentityFor(address string) (*tls.Config, error) {
-	e, err := s.enrolmentWhere(func(e *Enrolment) bool { return address == e.URL || strings.HasPrefix(address, e.URL+"/") })
-	if e == nil {
-		return nil, err
-	}
-	return e.TLS(), nil
-}
-
-// enrolmentFor returns the enrolment with the server at the URL.
-func (s *State) enrolmentFor(address string) (*Enrolment, error) {
-	e, err := s.enrolmentWhere(func(e *Enrolment) bool { return e.URL == address })
-	if e == nil && err == nil {
-		err = webjob.Errorf(webjob.Invalid, "this client is not enrolled with %s; run webjob enroll --put with a token of that server", address)
-	}
-	return e, err
-}
-
-// enrolmentWhere returns the first enrolment that is meant, nil when there is none.
-func (s *State) enrolmentWhere(meant func(*Enrolment) bool) (*Enrolment, error) {
-	for _, target := range []Target{TargetGet, TargetPut} {
-		e, err := s.Enrolment(target)
-		if webjob.KindOf(err) == webjob.NotFound {
-			continue
-		}
-		if err != nil || meant(e) {
-			return e, err
-		}
-	}
-	return nil, nil
-}
 
 // Expires returns when the certificate ends.
 func (e *Enrolment) Expires() time.Time { return e.config.Certificates[0].Leaf.NotAfter }

@@ -94,7 +94,7 @@ func (v *servers) client(address string) (*wire.Client, error) {
 	if c := v.clients[address]; c != nil {
 		return c, nil
 	}
-	e, err := v.state.enrolmentFor(address)
+	e, err := v.state.Enrolments.For(address)
 	if err != nil {
 		return nil, err
 	}

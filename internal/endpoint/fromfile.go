@@ -30,14 +30,14 @@ type signedFile struct {
 // the people who sign the job repository that this client pinned. ID is what this
 // machine calls itself when it is not enrolled.
 func RunFile(ctx context.Context, s *State, settings *Settings, path string, arguments []string, id string) (*Ran, error) {
-	get, err := s.Enrolment(TargetGet)
+	get, err := s.Enrolments.With(TargetGet)
 	if webjob.KindOf(err) == webjob.NotFound {
 		get, err = &Enrolment{ID: id}, webjob.CheckClientID(id)
 	}
 	if err != nil {
 		return nil, err
 	}
-	file, err := s.readSigned(settings, get, path)
+	file, err := readSigned(s, settings, get, path)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func RunFile(ctx context.Context, s *State, settings *Settings, path string, arg
 		return nil, errors.Join(err, content.Close())
 	}
 	defer func() { _ = offer.Close() }() // only read
-	r, err := s.newFileRun(settings, get, Request{Job: offer.Name, Arguments: arguments}, file)
+	r, err := newFileRun(s, settings, get, Request{Job: offer.Name, Arguments: arguments}, file)
 	if err != nil {
 		return nil, err
 	}
@@ -78,11 +78,11 @@ func RunFile(ctx context.Context, s *State, settings *Settings, path string, arg
 	return ran, nil
 }
 
-func (s *State) newFileRun(settings *Settings, get *Enrolment, request Request, file *signedFile) (*run, error) {
+func newFileRun(s *State, settings *Settings, get *Enrolment, request Request, file *signedFile) (*run, error) {
 	put := get
 	if get.URL != "" {
 		var err error
-		if put, err = s.putEnrolment(settings, get); err != nil {
+		if put, err = s.Enrolments.forResults(settings.PutURL, get); err != nil {
 			return nil, err
 		}
 	}
@@ -90,14 +90,14 @@ func (s *State) newFileRun(settings *Settings, get *Enrolment, request Request, 
 	if err != nil {
 		return nil, err
 	}
-	if err := s.sweepWork(sp); err != nil {
-		return nil, webjob.Errorf(webjob.Unavailable, "work folder: %w", err)
+	if err := s.work.sweep(sp); err != nil {
+		return nil, err
 	}
 	return &run{state: s, settings: settings, spool: sp, get: get, to: put, request: request, record: newRecord(put, request), file: file}, nil
 }
 
 // readSigned reads the signature of a file and finds out whose counts.
-func (s *State) readSigned(settings *Settings, get *Enrolment, path string) (*signedFile, error) {
+func readSigned(s *State, settings *Settings, get *Enrolment, path string) (*signedFile, error) {
 	f := &signedFile{path: path, threshold: int(settings.File.Threshold)}
 	var err error
 	if f.lines, err = os.ReadFile(path + trust.SignatureSuffix); err != nil {
@@ -117,7 +117,7 @@ func (s *State) readSigned(settings *Settings, get *Enrolment, path string) (*si
 	if get.URL == "" {
 		return nil, webjob.Errorf(webjob.Refused, "this machine is not enrolled and webjob.toml names no certificates, so that nobody's signature counts; set file.certificates in %s", s.path(settingsFile))
 	}
-	view, err := s.asSeen(get)
+	view, err := s.Repository.AsSeen(get)
 	if err != nil {
 		return nil, err
 	}

@@ -21,30 +21,32 @@ const (
 	keptPayload  = "payload"
 )
 
-// KeepJobs gets the jobs of standing orders that are not kept yet, and forgets those
-// of others.
-func (s *State) KeepJobs(ctx context.Context, e *Enrolment, orders []*trust.SignedOrder) error {
+// KeptJobs are the manifests and payloads of standing orders, by the manifest's digest:
+// they run also while the server is away.
+type KeptJobs struct {
+	folder
+	exchange func(func(ticket string) (next string, err error)) error // one at a time; see Tickets
+}
+
+// Keep gets the jobs of orders that are not kept yet, and forgets those of others.
+func (s *KeptJobs) Keep(ctx context.Context, e *Enrolment, r *trust.Repository, orders []*trust.SignedOrder) error {
 	var errs []error
 	wanted := map[string]bool{}
 	c := e.Connect()
 	defer c.Close()
-	r, err := s.Repository(e, time.Now())
-	if err != nil {
-		return err
-	}
 	for _, order := range orders {
 		wanted[order.Manifest.Hex()] = true
-		if _, err := os.Stat(s.path(keptFolder, order.Manifest.Hex(), keptManifest)); errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, s.keepJob(ctx, c, e.requester(r), order))
+		if !exists(s.path(order.Manifest.Hex(), keptManifest)) {
+			errs = append(errs, s.get(ctx, c, e.requester(r), order))
 		}
 	}
-	entries, err := os.ReadDir(s.path(keptFolder))
+	entries, err := os.ReadDir(s.path())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		errs = append(errs, err)
 	}
 	for _, entry := range entries {
 		if !wanted[entry.Name()] {
-			errs = append(errs, os.RemoveAll(s.path(keptFolder, entry.Name())))
+			errs = append(errs, os.RemoveAll(s.path(entry.Name())))
 		}
 	}
 	return errors.Join(errs...)
@@ -54,9 +56,9 @@ func (e *Enrolment) requester(r *trust.Repository) fetch.Requester {
 	return fetch.Requester{ID: e.ID, Labels: e.Labels, Repository: r}
 }
 
-func (s *State) keepJob(ctx context.Context, c *wire.Client, who fetch.Requester, order *trust.SignedOrder) error {
+func (s *KeptJobs) get(ctx context.Context, c *wire.Client, who fetch.Requester, order *trust.SignedOrder) error {
 	var offer *fetch.Offer
-	err := s.withTicket(func(ticket string) (next string, err error) {
+	err := s.exchange(func(ticket string) (next string, err error) {
 		who.Ticket = ticket
 		if offer, err = fetch.Job(ctx, c, who, order.Job, wire.JobQuery{Platform: webjob.ThisPlatform, Version: order.Version}, time.Now()); offer != nil {
 			next = offer.Ticket
@@ -74,7 +76,7 @@ func (s *State) keepJob(ctx context.Context, c *wire.Client, who fetch.Requester
 	if err != nil {
 		return err
 	}
-	dir := s.path(keptFolder, order.Manifest.Hex())
+	dir := s.path(order.Manifest.Hex())
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -92,10 +94,10 @@ func (s *State) keepJob(ctx context.Context, c *wire.Client, who fetch.Requester
 	return durable.Write(filepath.Join(dir, keptManifest), offer.Text)
 }
 
-// keptJob returns the job of a standing order as it was kept. Everything is verified
+// offer returns the job of an order as it was kept. Everything is verified
 // again, and the payload once more on the bytes that run.
-func (s *State) keptJob(order *trust.SignedOrder, r *trust.Repository) (*fetch.Offer, error) {
-	dir := s.path(keptFolder, order.Manifest.Hex())
+func (s *KeptJobs) offer(order *trust.SignedOrder, r *trust.Repository) (*fetch.Offer, error) {
+	dir := s.path(order.Manifest.Hex())
 	manifest, err := os.ReadFile(filepath.Join(dir, keptManifest))
 	if err != nil {
 		return nil, err

@@ -191,13 +191,13 @@ func TestNoFreshPolicyNoRun(t *testing.T) {
 	w.repository.Change(map[string][]byte{trust.ClientPath("web2"): []byte(`{"labels":{}}`)})
 	seen, err := w.repository.Pinned().Update(w.repository.Bundle(w.repository.Pinned(), trust.PolicyPath, trust.ClientPath("web1")), old)
 	must(t, err)
-	e, err := w.state.Enrolment(endpoint.TargetGet)
+	e, err := w.state.Enrolments.With(endpoint.TargetGet)
 	must(t, err)
-	must(t, w.state.KeepRepository(e, seen))
+	must(t, w.state.Repository.Keep(e, seen))
 	if ran, err := w.run(w.offer(same)); webjob.KindOf(err) != webjob.Unavailable {
 		t.Errorf("with an old policy: %+v, %v", ran, err)
 	}
-	if len(w.paths) > 0 || w.state.Claimed("o1.web1") {
+	if len(w.paths) > 0 || w.state.Claims.Has("o1.web1") {
 		t.Errorf("it went on to %v", w.paths)
 	}
 }
@@ -224,11 +224,11 @@ func TestRunsOfOrdersHappenOnce(t *testing.T) {
 	}
 	// The note is kept beyond the order's end, for clocks that go back, but not for good.
 	must(t, w.state.Sweep(time.Now().Add(20*24*time.Hour)))
-	if !w.state.Claimed("o1.web1") {
+	if !w.state.Claims.Has("o1.web1") {
 		t.Error("the note is gone too early")
 	}
 	must(t, w.state.Sweep(time.Now().Add(60*24*time.Hour)))
-	if w.state.Claimed("o1.web1") {
+	if w.state.Claims.Has("o1.web1") {
 		t.Error("the note is kept for good")
 	}
 }
@@ -254,7 +254,7 @@ func TestRestoredStateRunsNothingTwice(t *testing.T) {
 	must(t, os.RemoveAll(w.dir))
 	must(t, os.CopyFS(w.dir, os.DirFS(backup)))
 	must(t, os.Chmod(w.dir, 0o700))
-	if w.state.Claimed("o1.web1") {
+	if w.state.Claims.Has("o1.web1") {
 		t.Fatal("the backup knows of the run; the test shows nothing")
 	}
 	for range 2 {

@@ -22,8 +22,8 @@ func (e *Enrolment) RenewalDue(now time.Time) bool {
 
 // Renew gets a new certificate for the client's key, when it is due or forced. With one
 // that has expired the server asks an operator first: the error is Refused until then.
-func (s *State) Renew(ctx context.Context, target Target, force bool) (renewed bool, err error) {
-	e, err := s.Enrolment(target)
+func (s *Enrolments) Renew(ctx context.Context, target Target, force bool) (renewed bool, err error) {
+	e, err := s.With(target)
 	if err != nil {
 		return false, err
 	}
@@ -59,8 +59,8 @@ func (s *State) Renew(ctx context.Context, target Target, force bool) (renewed b
 }
 
 // renewExpired renews a certificate that can no longer be used.
-func (s *State) renewExpired(ctx context.Context) error {
-	e, err := s.Enrolment(TargetGet)
+func (s *Enrolments) renewExpired(ctx context.Context) error {
+	e, err := s.With(TargetGet)
 	if err != nil || time.Now().Before(e.Expires()) {
 		return err
 	}
@@ -70,7 +70,7 @@ func (s *State) renewExpired(ctx context.Context) error {
 
 // keepRenewal checks and keeps what the server gave: first whom to trust, which holds
 // with the old certificate too, then the certificate.
-func (s *State) keepRenewal(folder string, e *Enrolment, key *trust.PrivateKey, response wire.RenewResponse) error {
+func (s *Enrolments) keepRenewal(folder string, e *Enrolment, key *trust.PrivateKey, response wire.RenewResponse) error {
 	keyPEM, err := key.PrivatePEM()
 	if err != nil {
 		return err

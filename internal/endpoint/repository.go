@@ -22,13 +22,17 @@ const (
 	repositoryLock = getFolder + "/repository.lock"
 )
 
-// Repository returns the job repository as this client verified it last, or only the
+// RepositoryCache is the trust anchor: the job repository as this client verified it
+// last, over the root that was pinned at enrolment. It only ever moves forward.
+type RepositoryCache struct{ folder }
+
+// Read returns the job repository as this client verified it last, or only the
 // root that was pinned at enrolment.
-func (s *State) Repository(e *Enrolment, now time.Time) (*trust.Repository, error) {
-	return s.readRepository(e, now, trust.ParseRepository)
+func (s *RepositoryCache) Read(e *Enrolment, now time.Time) (*trust.Repository, error) {
+	return s.read(e, now, trust.ParseRepository)
 }
 
-func (s *State) readRepository(e *Enrolment, now time.Time, parse func([]byte, time.Time) (*trust.Repository, error)) (*trust.Repository, error) {
+func (s *RepositoryCache) read(e *Enrolment, now time.Time, parse func([]byte, time.Time) (*trust.Repository, error)) (*trust.Repository, error) {
 	data, err := os.ReadFile(s.path(repositoryFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return trust.NewRepository(e.TrustRoot)
@@ -43,14 +47,14 @@ func (s *State) readRepository(e *Enrolment, now time.Time, parse func([]byte, t
 	return r, nil
 }
 
-// KeepRepository keeps a view for later runs, unless a newer one is kept already.
-func (s *State) KeepRepository(e *Enrolment, r *trust.Repository) error {
+// Keep keeps a view for later runs, unless a newer one is kept already.
+func (s *RepositoryCache) Keep(e *Enrolment, r *trust.Repository) error {
 	lock := flock.New(s.path(repositoryLock))
 	if err := lock.Lock(); err != nil {
 		return webjob.Errorf(webjob.Unavailable, "job repository: %w", err)
 	}
 	defer func() { _ = lock.Unlock() }() // closing releases it
-	kept, err := s.Repository(e, time.Now())
+	kept, err := s.Read(e, time.Now())
 	if err != nil {
 		return err
 	}
@@ -69,8 +73,8 @@ func (s *State) KeepRepository(e *Enrolment, r *trust.Repository) error {
 
 // Sync asks the server for what is new in the job repository, verifies and keeps it.
 // The policy and this client's labels come along with what the jobs need.
-func (s *State) Sync(ctx context.Context, e *Enrolment, c *wire.Client, jobs ...string) (*trust.Repository, error) {
-	before, err := s.Repository(e, time.Now())
+func (s *RepositoryCache) Sync(ctx context.Context, e *Enrolment, c *wire.Client, jobs ...string) (*trust.Repository, error) {
+	before, err := s.Read(e, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -87,13 +91,13 @@ func (s *State) Sync(ctx context.Context, e *Enrolment, c *wire.Client, jobs ...
 	if err != nil {
 		return nil, err
 	}
-	return r, s.KeepRepository(e, r)
+	return r, s.Keep(e, r)
 }
 
-// fresh returns a view that has not expired and holds the policy and this client's
+// Current returns a view that has not expired and holds the policy and this client's
 // labels. It asks the server only when the kept one does not.
-func (s *State) fresh(ctx context.Context, e *Enrolment, c *wire.Client) (*trust.Repository, error) {
-	r, err := s.Repository(e, time.Now())
+func (s *RepositoryCache) Current(ctx context.Context, e *Enrolment, c *wire.Client) (*trust.Repository, error) {
+	r, err := s.Read(e, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -107,10 +111,10 @@ func (s *State) fresh(ctx context.Context, e *Enrolment, c *wire.Client) (*trust
 	return s.Sync(ctx, e, c)
 }
 
-// asSeen returns the view of the last time at which it had not expired: standing orders
+// AsSeen returns the view of the last time at which it had not expired: standing orders
 // go on with it while the server is away.
-func (s *State) asSeen(e *Enrolment) (*trust.Repository, error) {
-	return s.readRepository(e, time.Now(), trust.ParseRepositoryAsSeen)
+func (s *RepositoryCache) AsSeen(e *Enrolment) (*trust.Repository, error) {
+	return s.read(e, time.Now(), trust.ParseRepositoryAsSeen)
 }
 
 // Subject returns what orders are checked against: the id, the labels that were signed

@@ -16,7 +16,7 @@ import (
 // was damaged is not read as if nothing had been seen.
 func TestKeptRepositoryMovesForward(t *testing.T) {
 	w := newOrderWorld(t)
-	e, err := w.state.Enrolment(endpoint.TargetGet)
+	e, err := w.state.Enrolments.With(endpoint.TargetGet)
 	must(t, err)
 	paths := []string{trust.PolicyPath, trust.ClientPath("web1")}
 	older, err := w.repository.Pinned().Update(w.repository.Bundle(w.repository.Pinned(), paths...), time.Now())
@@ -24,9 +24,9 @@ func TestKeptRepositoryMovesForward(t *testing.T) {
 	w.repository.Change(map[string][]byte{trust.ClientPath("web1"): []byte(`{"labels":{"env":"lab"}}`)})
 	newer, err := older.Update(w.repository.Bundle(older, paths...), time.Now())
 	must(t, err)
-	must(t, w.state.KeepRepository(e, newer))
-	must(t, w.state.KeepRepository(e, older)) // another process, which began earlier
-	kept, err := w.state.Repository(e, time.Now())
+	must(t, w.state.Repository.Keep(e, newer))
+	must(t, w.state.Repository.Keep(e, older)) // another process, which began earlier
+	kept, err := w.state.Repository.Read(e, time.Now())
 	must(t, err)
 	if kept.Timestamp() != newer.Timestamp() {
 		t.Errorf("kept %d after %d", kept.Timestamp(), newer.Timestamp())
@@ -38,7 +38,7 @@ func TestKeptRepositoryMovesForward(t *testing.T) {
 	text, err := os.ReadFile(file)
 	must(t, err)
 	must(t, os.WriteFile(file, text[:len(text)/2], 0o600))
-	if _, err := w.state.Repository(e, time.Now()); webjob.KindOf(err) != webjob.Invalid || !strings.Contains(err.Error(), "is damaged") {
+	if _, err := w.state.Repository.Read(e, time.Now()); webjob.KindOf(err) != webjob.Invalid || !strings.Contains(err.Error(), "is damaged") {
 		t.Errorf("a damaged one: %v", err)
 	}
 }

@@ -3,16 +3,12 @@ package endpoint
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
-	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/google/uuid"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/internal/bundle"
 	"webjob.dev/webjob/internal/endpoint/fetch"
 	"webjob.dev/webjob/internal/endpoint/runner"
 	"webjob.dev/webjob/internal/endpoint/spool"
@@ -47,10 +43,10 @@ type Ran struct {
 // nothing was kept: the job could not be fetched, or could not be started. When the
 // server's answer was not accepted, that is a result of its own, and goes back.
 func Run(ctx context.Context, s *State, settings *Settings, request Request) (*Ran, error) {
-	if err := s.renewExpired(ctx); err != nil {
+	if err := s.Enrolments.renewExpired(ctx); err != nil {
 		return nil, err
 	}
-	r, err := s.newRun(settings, request)
+	r, err := newRun(s, settings, request)
 	if err != nil {
 		return nil, err
 	}
@@ -58,12 +54,12 @@ func Run(ctx context.Context, s *State, settings *Settings, request Request) (*R
 	return r.walk(ctx)
 }
 
-func (s *State) newRun(settings *Settings, request Request) (*run, error) {
-	get, err := s.Enrolment(TargetGet)
+func newRun(s *State, settings *Settings, request Request) (*run, error) {
+	get, err := s.Enrolments.With(TargetGet)
 	if err != nil {
 		return nil, err
 	}
-	put, err := s.putEnrolment(settings, get)
+	put, err := s.Enrolments.forResults(settings.PutURL, get)
 	if err != nil {
 		return nil, err
 	}
@@ -71,8 +67,8 @@ func (s *State) newRun(settings *Settings, request Request) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.sweepWork(sp); err != nil {
-		return nil, webjob.Errorf(webjob.Unavailable, "work folder: %w", err)
+	if err := s.work.sweep(sp); err != nil {
+		return nil, err
 	}
 	return &run{
 		state: s, settings: settings, spool: sp, get: get, to: put, client: get.Connect(),
@@ -88,19 +84,6 @@ func (r *run) walk(ctx context.Context) (*Ran, error) {
 	ran := &Ran{Record: r.record, Refused: r.refused}
 	r.put(ctx, entry, ran)
 	return ran, nil
-}
-
-// putEnrolment returns the enrolment with the server that results go to: put_url,
-// else the put enrolment, else the server that serves jobs.
-func (s *State) putEnrolment(settings *Settings, get *Enrolment) (*Enrolment, error) {
-	if settings.PutURL != "" {
-		return s.enrolmentFor(settings.PutURL)
-	}
-	put, err := s.Enrolment(TargetPut)
-	if webjob.KindOf(err) == webjob.NotFound {
-		return get, nil
-	}
-	return put, err
 }
 
 func newRecord(put *Enrolment, request Request) *webjob.Record {
@@ -151,7 +134,7 @@ func (r *run) getAndRun(ctx context.Context) (*spool.Entry, error) {
 	view := r.request.view
 	if view == nil {
 		var err error
-		if view, err = r.state.Repository(r.get, time.Now()); err != nil {
+		if view, err = r.state.Repository.Read(r.get, time.Now()); err != nil {
 			return nil, err
 		}
 	}
@@ -161,7 +144,7 @@ func (r *run) getAndRun(ctx context.Context) (*spool.Entry, error) {
 		query.Version = r.request.order.Version
 	}
 	var offer *fetch.Offer
-	err := r.state.withTicket(func(ticket string) (next string, err error) {
+	err := r.state.Tickets.withTicket(func(ticket string) (next string, err error) {
 		who.Ticket = ticket
 		if offer, err = fetch.Job(getCtx, r.client, who, r.record.Job, query, time.Now()); offer != nil {
 			next = offer.Ticket
@@ -170,7 +153,7 @@ func (r *run) getAndRun(ctx context.Context) (*spool.Entry, error) {
 	})
 	if r.request.order != nil && webjob.KindOf(err) == webjob.Unavailable {
 		// Standing orders go on while the server is away, with what was kept of the job.
-		if kept, keptErr := r.state.keptJob(r.request.order, view); keptErr == nil {
+		if kept, keptErr := r.state.Kept.offer(r.request.order, view); keptErr == nil {
 			offer, err = kept, nil
 			r.record.Errors = append(r.record.Errors, "the server was away at GET; the job ran as it was kept here")
 		}
@@ -180,7 +163,7 @@ func (r *run) getAndRun(ctx context.Context) (*spool.Entry, error) {
 	}
 	defer func() { _ = offer.Close() }() // only read, and at its end already
 	if offer.Repository != view {
-		if err := r.state.KeepRepository(r.get, offer.Repository); err != nil {
+		if err := r.state.Repository.Keep(r.get, offer.Repository); err != nil {
 			return nil, err
 		}
 	}
@@ -224,125 +207,12 @@ func (r *run) runOffer(ctx, getCtx context.Context, start time.Time, offer *fetc
 	return r.seal(entry)
 }
 
-// placeAndRun gets the payload, places it and runs it.
-func (r *run) placeAndRun(ctx, getCtx context.Context, start time.Time, offer *fetch.Offer, payload webjob.Payload, streams []*runner.Capture) error {
-	dir, err := r.state.makeWork(r.record.Run)
-	if err != nil {
-		return err
+// claim notes that a run of an order begins.
+func (r *run) claim() error {
+	if r.request.order == nil {
+		return nil
 	}
-	defer func() {
-		if err := os.RemoveAll(dir); err != nil {
-			r.record.Errors = append(r.record.Errors, "work folder: "+err.Error())
-		}
-	}()
-	if r.data != nil {
-		if err := os.WriteFile(filepath.Join(dir, contextFile), r.data, 0o400); err != nil {
-			return webjob.Errorf(webjob.Unavailable, "work folder: %w", err)
-		}
-	}
-	fetched := false
-	placed, err := runner.Place(dir, payload, offer.Interpreter, func(w io.Writer) error {
-		err := offer.Payload(getCtx, payload, w)
-		fetched = err == nil
-		return err
-	})
-	r.record.Times.Get.DurationMS = milliseconds(start)
-	if fetched && webjob.KindOf(err) == webjob.Refused { // changed between the network and its place
-		err = &fetch.VerificationError{Err: err}
-	}
-	if err == nil {
-		if err = r.inspect(ctx, placed, payload, offer.SignedManifest); err != nil {
-			err = errors.Join(err, placed.Close())
-		}
-	}
-	if err != nil {
-		return r.note(err)
-	}
-	if err := r.start(ctx, dir, placed, payload, offer.SignedManifest, streams); err != nil { // the job was authentic and did not start: that is a result
-		r.record.Outcome, r.record.Reason = webjob.NotStarted, err.Error()
-	}
-	if err := placed.Close(); err != nil {
-		r.record.Errors = append(r.record.Errors, err.Error())
-	}
-	return nil
-}
-
-// start runs the payload that was placed in the run's folder.
-func (r *run) start(ctx context.Context, dir string, placed *runner.Placed, payload webjob.Payload, m *trust.SignedManifest, streams []*runner.Capture) error {
-	path, inherit, home := placed.Path, placed.Inherit, filepath.Join(dir, "home")
-	workDir := home
-	if payload.Bundle != nil {
-		workDir = filepath.Join(dir, "bundle")
-		if err := unpack(ctx, placed.Content(), workDir, payload.Bundle); err != nil {
-			return err
-		}
-		path, inherit = filepath.Join(workDir, filepath.FromSlash(payload.Bundle.Run)), nil
-	}
-	program, argv, err := commandLine(m, path, r.record.Arguments)
-	if err != nil {
-		return err
-	}
-	report, err := runner.Run(ctx, runner.Spec{
-		Run: r.record.Run, Program: program, Arguments: argv, Inherit: inherit,
-		Env: r.environment(dir), Dir: workDir, Stdout: streams[0], Stderr: streams[1],
-		Limits: r.record.Limits, Leftovers: m.Leftovers,
-	})
-	r.take(report)
-	if err == nil && m.Collect != nil {
-		r.collect(ctx, m.Collect, workDir)
-	}
-	return err
-}
-
-// unpack unpacks a bundle whose bytes were verified into a new folder.
-func unpack(ctx context.Context, content io.ReadSeeker, dir string, b *webjob.Bundle) error {
-	if _, err := content.Seek(0, io.SeekStart); err != nil {
-		return webjob.Errorf(webjob.Unavailable, "the bundle cannot be read: %w", err)
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return webjob.Errorf(webjob.Unavailable, "work folder: %w", err)
-	}
-	return bundle.Unpack(&untilDone{ctx: ctx, r: content}, dir, b.Bytes)
-}
-
-// untilDone reads until its context ends.
-type untilDone struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (u *untilDone) Read(p []byte) (int, error) {
-	if err := u.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return u.r.Read(p)
-}
-
-func (r *run) environment(dir string) []string {
-	variables := map[string]string{
-		"WEBJOB_RUN_ID":      r.record.Run,
-		"WEBJOB_JOB":         r.record.Job,
-		"WEBJOB_JOB_VERSION": strconv.FormatInt(r.record.Version, 10),
-		"WEBJOB_CLIENT_ID":   r.get.ID,
-		"WEBJOB_PLATFORM":    string(webjob.ThisPlatform),
-		"WEBJOB_VERSION":     webjob.Version(),
-	}
-	if r.record.Order != "" {
-		variables["WEBJOB_ORDER"] = r.record.Order
-	}
-	if r.data != nil {
-		variables["WEBJOB_CONTEXT"] = filepath.Join(dir, contextFile)
-	}
-	return runner.Environment(filepath.Join(dir, "home"), variables)
-}
-
-// contextFile lies beside the payload and holds what hooks hand to the job.
-const contextFile = "context.json"
-
-func (r *run) take(report runner.Report) {
-	r.record.Outcome, r.record.ExitStatus, r.record.Signal, r.record.Reason = report.Outcome, report.ExitStatus, report.Signal, report.Reason
-	r.record.Times.Run, r.record.Usage, r.record.Enforced, r.record.Leftovers = report.Phase, report.Usage, report.Enforced, report.Leftovers
-	r.record.Errors = append(r.record.Errors, report.Errors...)
+	return r.state.Claims.Take(r.record.Run, r.request.order.Expires)
 }
 
 // note remembers err when it says that the server's answer was not accepted, and
@@ -418,7 +288,7 @@ func (r *run) renew(ctx context.Context, ran *Ran) {
 		return
 	}
 	for _, target := range []Target{TargetGet, TargetPut} {
-		if _, err := r.state.Renew(ctx, target, false); err != nil && webjob.KindOf(err) != webjob.NotFound {
+		if _, err := r.state.Enrolments.Renew(ctx, target, false); err != nil && webjob.KindOf(err) != webjob.NotFound {
 			ran.RenewError = err
 		}
 	}

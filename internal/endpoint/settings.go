@@ -57,16 +57,6 @@ func DefaultSettings() *Settings {
 	}, File: FileSettings{Threshold: 1}, GetHook: GetHook{Timeout: config.Duration(30 * time.Second)}}
 }
 
-// Settings reads webjob.toml; a missing file means the defaults.
-func (s *State) Settings() (*Settings, error) {
-	settings := DefaultSettings()
-	err := config.Read(s.path(settingsFile), settings)
-	if webjob.KindOf(err) == webjob.NotFound {
-		return settings, nil
-	}
-	return settings, err
-}
-
 // Check implements [config.Checker].
 func (s *Settings) Check() error {
 	if s.PutURL != "" {

@@ -6,10 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"sync"
+	"time"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/internal/endpoint/runner"
+	"webjob.dev/webjob/internal/config"
+	"webjob.dev/webjob/internal/durable"
 	"webjob.dev/webjob/internal/endpoint/spool"
 )
 
@@ -25,11 +26,25 @@ const (
 	standingFolder = "standing" // orders whose time the agent keeps
 )
 
-// State is a client's state folder, the only place that webjob writes to.
+// State is a client's state folder, the only place that webjob writes to. What is kept
+// there is divided by what it is for; each part knows of its neighbours only what it
+// takes to be made.
 type State struct {
-	dir    string
-	mu     sync.Mutex
-	loaded map[Target]loaded
+	folder
+	Enrolments *Enrolments      // which servers let this client in, and as whom
+	Repository *RepositoryCache // the job repository as it was verified last
+	Tickets    *Tickets         // of the exchanges with the server that serves jobs
+	Claims     *Claims          // runs of orders that were begun
+	Standing   *StandingOrders  // orders whose time this client keeps
+	Kept       *KeptJobs        // their jobs
+	work       workFolders      // of runs under way
+}
+
+// folder is the place of a part of the state: all its files are below.
+type folder string
+
+func (f folder) path(elements ...string) string {
+	return filepath.Join(append([]string{string(f)}, elements...)...)
 }
 
 // DefaultDir returns the state folder that is used when none is named.
@@ -70,7 +85,21 @@ func OpenState(dir string) (*State, error) {
 	if err := checkPrivate(absolute, info); err != nil {
 		return nil, err
 	}
-	return &State{dir: absolute, loaded: map[Target]loaded{}}, nil
+	return newState(folder(absolute)), nil
+}
+
+func newState(f folder) *State {
+	tickets := &Tickets{folder: f}
+	return &State{
+		folder:     f,
+		Enrolments: &Enrolments{folder: f, ticket: tickets.RunTicket, loaded: map[Target]loaded{}},
+		Repository: &RepositoryCache{folder: f},
+		Tickets:    tickets,
+		Claims:     &Claims{folder: f, spooled: func(run string) bool { return exists(f.path(spoolFolder, run)) }},
+		Standing:   &StandingOrders{folder: folder(f.path(standingFolder))},
+		Kept:       &KeptJobs{folder: folder(f.path(keptFolder)), exchange: tickets.withTicket},
+		work:       workFolders{folder: folder(f.path(workFolder))},
+	}
 }
 
 // CreateState is OpenState for a folder that may not exist yet.
@@ -82,40 +111,39 @@ func CreateState(dir string) (*State, error) {
 }
 
 // Dir returns the folder.
-func (s *State) Dir() string { return s.dir }
+func (s *State) Dir() string { return string(s.folder) }
 
-func (s *State) path(elements ...string) string {
-	return filepath.Join(append([]string{s.dir}, elements...)...)
-}
+// Path returns a path below the state folder.
+func (s *State) Path(name string) string { return s.path(name) }
 
 // Spool opens the spool.
 func (s *State) Spool() (*spool.Spool, error) { return spool.Open(s.path(spoolFolder)) }
 
-// makeWork makes the private folder of a run.
-func (s *State) makeWork(run string) (string, error) {
-	if err := os.Mkdir(s.path(workFolder), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", webjob.Errorf(webjob.Unavailable, "work folder: %w", err)
+// Settings reads webjob.toml; a missing file means the defaults.
+func (s *State) Settings() (*Settings, error) {
+	settings := DefaultSettings()
+	err := config.Read(s.path(settingsFile), settings)
+	if webjob.KindOf(err) == webjob.NotFound {
+		return settings, nil
 	}
-	dir := s.path(workFolder, run)
-	for _, folder := range []string{dir, filepath.Join(dir, "home")} {
-		if err := os.Mkdir(folder, 0o700); err != nil {
-			return "", webjob.Errorf(webjob.Unavailable, "work folder: %w", err)
-		}
-	}
-	return dir, nil
+	return settings, err
 }
 
-// sweepWork removes work folders whose run is no longer alive.
-func (s *State) sweepWork(sp *spool.Spool) error {
-	entries, err := os.ReadDir(s.path(workFolder))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+// Sweep removes what is no longer needed: work folders of runs that are dead, claims of
+// orders that expired long ago, and what writes left that a crash ended.
+func (s *State) Sweep(now time.Time) error {
+	sp, err := s.Spool()
+	if err != nil {
+		return err
 	}
-	for _, entry := range entries {
-		if !sp.Alive(entry.Name()) {
-			runner.Sweep(entry.Name())
-			err = errors.Join(err, os.RemoveAll(s.path(workFolder, entry.Name())))
-		}
+	err = errors.Join(s.work.sweep(sp), s.Claims.sweep(now))
+	for _, place := range []string{"", getFolder, putFolder, standingFolder} {
+		err = errors.Join(err, durable.Sweep(s.path(place), now.Add(-24*time.Hour)))
 	}
 	return err
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
 }

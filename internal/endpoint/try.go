@@ -33,7 +33,7 @@ func Try(ctx context.Context, dir string, manifest []byte, payload string, data 
 		return nil, "", errors.Join(err, content.Close())
 	}
 	defer func() { _ = offer.Close() }() // only read
-	r, err := s.newFileRun(DefaultSettings(), &Enrolment{ID: tryClient}, Request{Job: offer.Name, Arguments: arguments}, nil)
+	r, err := newFileRun(s, DefaultSettings(), &Enrolment{ID: tryClient}, Request{Job: offer.Name, Arguments: arguments}, nil)
 	if err != nil {
 		return nil, "", err
 	}

@@ -51,7 +51,7 @@ type Agent struct {
 	lost     map[string]bool      // runs to report as lost
 	again    context.CancelFunc   // ends the poll under way, to ask again with what is free now
 	ticket   string               // of the last poll; used by its loop alone
-	fresh    bool                 // the certificate is another one than that of the connection
+	renewed  bool                 // the certificate is another one than that of the connection
 	full     bool                 // the poll under way said that nothing is free
 	status   Status
 	paused   bool
@@ -86,10 +86,10 @@ func Run(ctx context.Context, s *endpoint.State, settings *endpoint.Settings, pr
 		children: map[string]*child{}, held: map[string]time.Time{}, lost: map[string]bool{}, wake: make(chan struct{}, 1),
 		status: Status{PID: os.Getpid(), Version: webjob.Version(), Started: time.Now().UTC(), State: StateConnecting},
 	}
-	if a.standing, err = s.Standing(); err != nil {
+	if a.standing, err = s.Standing.Read(); err != nil {
 		return err
 	}
-	if a.ticket, err = s.AgentTicket(); err != nil {
+	if a.ticket, err = s.Tickets.AgentTicket(); err != nil {
 		return err
 	}
 	log.Info("agent started", "version", webjob.Version(), "state", s.Dir(), "max_runs", settings.Agent.MaxRuns)
@@ -143,7 +143,7 @@ func (a *Agent) pollLoop(ctx context.Context) {
 	backoff := firstBackoff
 	for ctx.Err() == nil {
 		var err error
-		if a.takeFresh() && c != nil {
+		if a.takeRenewed() && c != nil {
 			c.Close()
 			c = nil
 		}
@@ -183,7 +183,7 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 func (a *Agent) connect() (*wire.Client, error) {
-	e, err := a.state.Enrolment(endpoint.TargetGet)
+	e, err := a.state.Enrolments.With(endpoint.TargetGet)
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +216,7 @@ func (a *Agent) poll(ctx context.Context, c *wire.Client) error {
 	a.mu.Unlock()
 	if err == nil && response.Ticket != "" {
 		a.ticket = response.Ticket
-		if err := a.state.KeepAgentTicket(a.ticket); err != nil {
+		if err := a.state.Tickets.KeepAgentTicket(a.ticket); err != nil {
 			a.log.Warn("the ticket of a poll was not kept", "error", err)
 		}
 	}
@@ -277,7 +277,7 @@ func (a *Agent) askAgain() {
 
 func (a *Agent) take(response wire.PollResponse) error {
 	if response.Change {
-		if err := a.state.SetStanding(response.Standing); err != nil {
+		if err := a.state.Standing.Replace(response.Standing); err != nil {
 			return err
 		}
 		a.mu.Lock()
@@ -310,16 +310,16 @@ func (a *Agent) take(response wire.PollResponse) error {
 // takeRepository gets the job repository when the server has a newer one, before
 // anything is judged with it.
 func (a *Agent) takeRepository(ctx context.Context, c *wire.Client, version int64) error {
-	e, err := a.state.Enrolment(endpoint.TargetGet)
+	e, err := a.state.Enrolments.With(endpoint.TargetGet)
 	if err != nil {
 		return err
 	}
-	r, err := a.state.Repository(e, time.Now())
+	r, err := a.state.Repository.Read(e, time.Now())
 	if err != nil {
 		return err
 	}
 	if version > r.Timestamp() || r.Fresh(time.Now()) != nil {
-		if r, err = a.state.Sync(ctx, e, c); err != nil {
+		if r, err = a.state.Repository.Sync(ctx, e, c); err != nil {
 			return err
 		}
 		a.log.Info("job repository is up to date", "timestamp", r.Timestamp())

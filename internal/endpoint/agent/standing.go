@@ -45,12 +45,12 @@ func (a *Agent) startDue(now time.Time) time.Time {
 	if paused || len(standing) == 0 {
 		return next
 	}
-	e, err := a.state.Enrolment(endpoint.TargetGet)
+	e, err := a.state.Enrolments.With(endpoint.TargetGet)
 	if err != nil {
 		a.log.Warn("standing orders wait", "error", err)
 		return next
 	}
-	policy, err := a.state.StandingPolicy(e)
+	policy, err := a.standingPolicy(e)
 	if err != nil {
 		a.log.Warn("standing orders wait", "error", err)
 		return next
@@ -71,6 +71,17 @@ func (a *Agent) startDue(now time.Time) time.Time {
 	return next
 }
 
+// standingPolicy returns the policy with which standing orders are looked at: the last
+// one that was fresh. Each run is judged again, with a fresh one when the server is
+// there.
+func (a *Agent) standingPolicy(e *endpoint.Enrolment) (*trust.Policy, error) {
+	r, err := a.state.Repository.AsSeen(e)
+	if err != nil {
+		return nil, err
+	}
+	return r.Policy()
+}
+
 // keepJobs gets the jobs of standing orders while the server is there.
 func (a *Agent) keepJobs(e *endpoint.Enrolment, orders []*trust.SignedOrder) {
 	a.mu.Lock()
@@ -81,7 +92,11 @@ func (a *Agent) keepJobs(e *endpoint.Enrolment, orders []*trust.SignedOrder) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(a.settings.GetLimit))
 	defer cancel()
-	if err := a.state.KeepJobs(ctx, e, orders); err != nil {
+	r, err := a.state.Repository.Read(e, time.Now())
+	if err == nil {
+		err = a.state.Kept.Keep(ctx, e, r, orders)
+	}
+	if err != nil {
 		a.log.Warn("a job of a standing order is not at hand", "error", err)
 	}
 }
@@ -102,7 +117,7 @@ func (a *Agent) startOrder(order *trust.SignedOrder, envelope []byte, client str
 	}
 	due := at.Add(times.Delay(client, at))
 	switch run := order.RunID(client, at); {
-	case a.state.Claimed(run) || a.isHeld(run):
+	case a.state.Claims.Has(run) || a.isHeld(run):
 	case now.Before(due):
 		return due
 	case now.Sub(due) > onTime && order.Schedule.Missed != webjob.MissedRun:

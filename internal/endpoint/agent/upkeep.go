@@ -44,13 +44,13 @@ func (a *Agent) flushLoop(ctx context.Context) {
 
 // factsLoop tells the server what this machine is, when that has changed.
 func (a *Agent) factsLoop(ctx context.Context) {
-	told := []byte{}
+	reported := []byte{}
 	backoff := firstBackoff
 	for ctx.Err() == nil {
 		facts, err := json.Marshal(endpoint.Facts())
-		if err == nil && string(facts) != string(told) {
+		if err == nil && string(facts) != string(reported) {
 			if err = a.tellFacts(ctx, facts); err == nil {
-				told = facts
+				reported = facts
 			}
 		}
 		if err != nil {
@@ -85,7 +85,7 @@ func (a *Agent) renewLoop(ctx context.Context) {
 		wait := renewInterval
 		for _, target := range []endpoint.Target{endpoint.TargetGet, endpoint.TargetPut} {
 			limited, cancel := context.WithTimeout(ctx, time.Minute)
-			renewed, err := a.state.Renew(limited, target, false)
+			renewed, err := a.state.Enrolments.Renew(limited, target, false)
 			cancel()
 			switch {
 			case renewed:
@@ -95,7 +95,7 @@ func (a *Agent) renewLoop(ctx context.Context) {
 				a.log.Warn("the certificate could not be renewed", "error", err)
 				wait = renewRetry
 			}
-			if e, err := a.state.Enrolment(target); err == nil {
+			if e, err := a.state.Enrolments.With(target); err == nil {
 				wait = min(wait, max(time.Until(e.Expires())/4, time.Second))
 			}
 		}
@@ -107,18 +107,18 @@ func (a *Agent) renewLoop(ctx context.Context) {
 func (a *Agent) reconnect() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.fresh = true
+	a.renewed = true
 	if a.again != nil {
 		a.again()
 		a.again = nil
 	}
 }
 
-// takeFresh reports once that there is a new certificate.
-func (a *Agent) takeFresh() bool {
+// takeRenewed reports once that there is a new certificate.
+func (a *Agent) takeRenewed() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	was := a.fresh
-	a.fresh = false
+	was := a.renewed
+	a.renewed = false
 	return was
 }

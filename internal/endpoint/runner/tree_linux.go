@@ -195,11 +195,11 @@ func (t *tree) kill() {
 		return
 	}
 	stopped := map[int]bool{}
-	for fresh := true; fresh && len(stopped) < maxProcesses; {
-		fresh = false
+	for found := true; found && len(stopped) < maxProcesses; {
+		found = false
 		for _, p := range descendants() {
 			if !stopped[p.pid] {
-				stopped[p.pid], fresh = true, true
+				stopped[p.pid], found = true, true
 				_ = syscall.Kill(p.pid, syscall.SIGSTOP) // it may be gone
 			}
 		}

@@ -103,14 +103,14 @@ func sendLarge(ctx context.Context, c *wire.Client, part spool.Large) error {
 		"Content-Type": {"application/octet-stream"}, "Expect": {"100-continue"},
 		wire.HeaderUploadOffset: {strconv.FormatInt(have.Offset, 10)}, wire.HeaderUploadLength: {strconv.FormatInt(part.Size, 10)},
 	}
-	left := part.Size - have.Offset
+	remaining := part.Size - have.Offset
 	body := io.Reader(http.NoBody) // all is there: the server checks it
-	if left > 0 {
-		body = io.NewSectionReader(part.Content, have.Offset, left)
+	if remaining > 0 {
+		body = io.NewSectionReader(part.Content, have.Offset, remaining)
 	} else {
 		header.Del("Expect")
 	}
-	response, err := c.Send(ctx, http.MethodPatch, wire.UploadPath(part.Digest), header, body, left)
+	response, err := c.Send(ctx, http.MethodPatch, wire.UploadPath(part.Digest), header, body, remaining)
 	if webjob.KindOf(err) == webjob.Conflict { // it goes on elsewhere than it said a moment ago
 		return webjob.Errorf(webjob.Unavailable, "part %s: %w", part.Name, err)
 	}

@@ -23,7 +23,7 @@ type anchor struct {
 
 // restored returns when this state folder was found to be a copy, zero when it never
 // was. Orders from before may have run already: they do not run again.
-func (s *State) restored(now time.Time) (time.Time, error) {
+func (s *Claims) restored(now time.Time) (time.Time, error) {
 	claims := s.path(claimsFolder)
 	if err := os.MkdirAll(claims, 0o700); err != nil {
 		return time.Time{}, webjob.Errorf(webjob.Unavailable, "claims: %w", err)
@@ -60,7 +60,7 @@ func (s *State) restored(now time.Time) (time.Time, error) {
 
 // checkNotRestored refuses a run of an order that may have happened before this folder
 // was restored.
-func (s *State) checkNotRestored(created, at, now time.Time) error {
+func (s *Claims) checkNotRestored(created, at, now time.Time) error {
 	restored, err := s.restored(now)
 	if err != nil || restored.IsZero() {
 		return err
