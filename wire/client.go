@@ -125,8 +125,35 @@ func (c *Client) Call(ctx context.Context, method, path string, query url.Values
 	if out == nil {
 		return nil
 	}
-	if err := json.Unmarshal(answer, out); err != nil {
-		return webjob.Errorf(webjob.Invalid, "the answer of %s is not the expected JSON: %w; is it a WebJob server?", c.base, err)
+	if err := Decode(answer, out); err != nil {
+		return webjob.Errorf(webjob.KindOf(err), "the answer of %s is not usable: %w; is it a WebJob server?", c.base, err)
+	}
+	return nil
+}
+
+// MaxValues bounds the values of a JSON text of a server: objects, lists and what is in
+// them. Three bytes of text can be a hundred bytes of memory, so the size of the text
+// alone bounds little.
+const MaxValues = 200_000
+
+// Decode decodes a JSON text that a server sent.
+func Decode(text []byte, out any) error {
+	values, inString := 1, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case !inString && (c == ',' || c == '[' || c == '{'):
+			values++
+		}
+	}
+	if values > MaxValues {
+		return webjob.Errorf(webjob.TooLarge, "it has more than %d values", MaxValues)
+	}
+	if err := json.Unmarshal(text, out); err != nil {
+		return webjob.Errorf(webjob.Invalid, "it is not the expected JSON: %w", err)
 	}
 	return nil
 }

@@ -21,6 +21,13 @@ const MaxPollWait = 10 * time.Minute
 // MaxKnownRuns bounds the runs that an agent holds at once.
 const MaxKnownRuns = 1000
 
+// Bounds of the answer to a poll. An agent uses no answer that goes beyond them.
+const (
+	MaxOffers   = 500
+	MaxStanding = 1000 // orders
+	MaxTicket   = 256  // bytes
+)
+
 // PollRequest asks for work and tells what the agent has.
 type PollRequest struct {
 	WaitMS int64 `json:"wait_ms"` // how long the server may hold the answer back

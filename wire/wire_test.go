@@ -45,3 +45,22 @@ func FuzzProblem(f *testing.F) {
 		}
 	})
 }
+
+// What is small on the wire and large in memory is refused before it is decoded.
+func TestDecodeBoundsValues(t *testing.T) {
+	for text, many := range map[string]bool{
+		`{"offers":[` + strings.Repeat("{},", wire.MaxValues) + `{}]}`:                true,
+		`{"cancel":[` + strings.Repeat(`"",`, wire.MaxValues) + `""]}`:                true,
+		`{"known":` + strings.Repeat("[", wire.MaxValues):                             true,
+		`{"ticket":"` + strings.Repeat(`,[{\"`, wire.MaxValues) + `","repository":7}`: false,
+	} {
+		var response wire.PollResponse
+		err := wire.Decode([]byte(text), &response)
+		if many && (webjob.KindOf(err) != webjob.TooLarge || response.Offers != nil || response.Cancel != nil) {
+			t.Errorf("%.20s: %v", text, err)
+		}
+		if !many && (err != nil || response.Repository != 7) {
+			t.Errorf("%.20s: %v", text, err)
+		}
+	}
+}

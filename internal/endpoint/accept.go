@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strings"
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/internal/endpoint/fetch"
@@ -63,21 +64,35 @@ func (r *run) redirect(address string) {
 	r.to, r.record.PutURL, r.record.Client = to, to.URL, to.ID
 }
 
+// maxData bounds what hooks hand to a run, in bytes: sixteen hooks with as much as one
+// may say.
+const maxData = 4 << 20
+
 // begin asks the server's hooks, when there are any, and takes what they hand over.
 func (r *run) begin(ctx context.Context, offer *fetch.Offer) error {
 	if !offer.Begin {
 		return nil
 	}
-	var response wire.BeginResponse
+	var response struct { // wire.BeginResponse, not taken apart
+		Data json.RawMessage `json:"data"`
+	}
 	err := r.client.Call(ctx, http.MethodPost, wire.PathRuns, nil, wire.BeginRequest{
 		Run: r.record.Run, Job: r.record.Job, Version: r.record.Version, Order: r.record.Order, Arguments: r.record.Arguments,
 	}, &response)
 	if webjob.KindOf(err) == webjob.Refused {
 		return &fetch.VerificationError{Err: err}
 	}
-	if err != nil || len(response.Data) == 0 {
+	switch text := string(response.Data); {
+	case err != nil || text == "" || text == "null" || text == "{}":
 		return err
+	case !strings.HasPrefix(text, "{"):
+		err = webjob.Errorf(webjob.Invalid, "the data for the run are no JSON object")
+	case len(text) > maxData:
+		err = webjob.Errorf(webjob.TooLarge, "the data for the run have %d bytes; at most %d", len(text), maxData)
 	}
-	r.data, err = json.Marshal(response.Data)
-	return err
+	if err != nil {
+		return &fetch.VerificationError{Err: err}
+	}
+	r.data = response.Data
+	return nil
 }

@@ -113,6 +113,9 @@ func request(ctx context.Context, token trust.Token, address, id string) (*Enrol
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := checkCertificates(response.Certificate); err != nil {
+		return nil, nil, err
+	}
 	if webjob.DigestOf(response.TrustRoot) != token.Root {
 		return nil, nil, webjob.Errorf(webjob.Refused, "%s gave another root of the job repository than the token pins; nothing was stored", address)
 	}

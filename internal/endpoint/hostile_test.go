@@ -2,13 +2,11 @@ package endpoint_test
 
 import (
 	"bytes"
-	"crypto/tls"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,6 +20,7 @@ import (
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/internal/endpoint"
+	"webjob.dev/webjob/internal/endpoint/endpointtest"
 	"webjob.dev/webjob/internal/endpoint/runner"
 	"webjob.dev/webjob/internal/trust"
 	"webjob.dev/webjob/internal/trust/trusttest"
@@ -55,6 +54,8 @@ type hostileServer struct {
 	bundle   webjob.RepositoryBundle
 	manifest []byte
 	payload  []byte
+	begin    string // of the server's hooks; "" for no hooks
+	wide     bool   // the bundle has very many values
 }
 
 const hostileVersions = 3
@@ -76,7 +77,7 @@ func newHostileServer(t *testing.T) *hostileServer {
 		h.manifests, h.payloads = append(h.manifests, h.Publish(m)), append(h.payloads, payload)
 		h.views = append(h.views, h.View)
 	}
-	h.enroll()
+	h.state = endpointtest.Enrolled(t, h.dir, h.Roots[0], nil, h.answer)
 	at := time.Now().UTC().Truncate(time.Second)
 	for i, on := range []string{"id=web1", "all", "env=lab", "id=web2"} {
 		o := webjob.Order{
@@ -90,47 +91,22 @@ func newHostileServer(t *testing.T) *hostileServer {
 	return h
 }
 
-// enroll starts the server and lets the client in.
-func (h *hostileServer) enroll() {
-	authority, err := trust.NewAuthority("CA", time.Now())
-	must(h.t, err)
-	key, err := trust.GenerateKey(trust.ECDSA)
-	must(h.t, err)
-	certificate, err := authority.IssueServer([]string{"127.0.0.1"}, key.Public(), time.Now())
-	must(h.t, err)
-	chain := &tls.Certificate{Certificate: [][]byte{certificate.Raw, authority.Certificate.Raw}, PrivateKey: key.Signer()}
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == wire.PathEnroll {
-			var request wire.EnrollRequest
-			must(h.t, json.NewDecoder(r.Body).Decode(&request))
-			public, err := trust.ParseCertificateRequest(request.CertificateRequest)
-			must(h.t, err)
-			own, err := authority.IssueIdentity(trust.Identity{Role: webjob.RoleClient, Name: request.ID}, public, time.Now())
-			must(h.t, err)
-			must(h.t, json.NewEncoder(w).Encode(wire.EnrollResponse{ID: request.ID, Certificate: string(trust.CertificatePEM(own)), TrustRoot: h.Roots[0]}))
-			return
-		}
-		h.answer(w, r)
-	}))
-	server.Listener = tls.NewListener(server.Listener, trust.ServerTLS(func() (*tls.Certificate, error) { return chain, nil }, authority.Certificate))
-	server.Start()
-	h.t.Cleanup(server.Close)
-	token, err := trust.NewToken("https://"+server.Listener.Addr().String(), webjob.DigestOf(authority.Certificate.Raw), webjob.DigestOf(h.Roots[0]), nil)
-	must(h.t, err)
-	h.state, err = endpoint.CreateState(h.dir)
-	must(h.t, err)
-	_, err = endpoint.Enroll(h.t.Context(), h.state, endpoint.TargetGet, token, "", "web1")
-	must(h.t, err)
-}
-
 func (h *hostileServer) answer(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	bundle, _ := json.Marshal(h.bundle) // always can
+	if h.wide {
+		bundle = []byte(`{"roots":[` + strings.Repeat(`"",`, 4_000_000) + `""]}`)
+	}
 	switch {
 	case r.URL.Path == wire.PathRepository:
 		_, _ = w.Write(bundle)
+	case r.URL.Path == wire.PathRuns:
+		_, _ = w.Write([]byte(h.begin))
 	case strings.HasPrefix(r.URL.Path, wire.PathJobs):
+		if h.begin != "" {
+			w.Header().Set(wire.HeaderBegin, "1")
+		}
 		w.Header().Set(wire.HeaderBundleLength, strconv.Itoa(len(bundle)))
 		w.Header().Set(wire.HeaderManifestLength, strconv.Itoa(len(h.manifest)))
 		w.Header().Set("Content-Length", strconv.Itoa(len(bundle)+len(h.manifest)+len(h.payload)))

@@ -50,14 +50,7 @@ func RunOffer(ctx context.Context, s *State, settings *Settings, offer wire.Offe
 		return nil, err
 	}
 	if err := order.Allows(subject, offer.At, time.Now()); err != nil {
-		r.record.Times.Get.Start = time.Now().UTC()
-		entry, err := r.refuse(time.Now(), err)
-		if err != nil {
-			return nil, err
-		}
-		ran := &Ran{Record: r.record, Refused: r.refused}
-		r.put(ctx, entry, ran)
-		return ran, nil
+		return r.refuseOrder(ctx, err)
 	}
 	return r.walk(ctx)
 }
@@ -122,13 +115,20 @@ func refuseOffer(ctx context.Context, s *State, settings *Settings, client, run 
 		return nil, err
 	}
 	defer r.client.Close()
+	r.record.Order = order
+	return r.refuseOrder(ctx, why)
+}
+
+// refuseOrder keeps and sends the result of an order that is not obeyed. It claims
+// nothing: of one order, a server can make up a run for every moment.
+func (r *run) refuseOrder(ctx context.Context, why error) (*Ran, error) {
 	if waiting, err := r.spool.Runs(); err != nil || len(waiting) >= maxRefusals {
 		return nil, errors.Join(why, err)
 	}
-	r.record.Order = order
 	start := time.Now()
 	r.record.Times.Get.Start = start.UTC()
-	entry, err := r.refuse(start, &fetch.VerificationError{Err: why})
+	r.note(&fetch.VerificationError{Err: why})
+	entry, err := r.sealWithoutStreams(start)
 	if err != nil {
 		return nil, err
 	}

@@ -1,11 +1,9 @@
 package endpoint_test
 
 import (
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +12,7 @@ import (
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/internal/endpoint"
+	"webjob.dev/webjob/internal/endpoint/endpointtest"
 	"webjob.dev/webjob/internal/trust"
 	"webjob.dev/webjob/internal/trust/trusttest"
 	"webjob.dev/webjob/wire"
@@ -35,17 +34,9 @@ type orderWorld struct {
 func newOrderWorld(t *testing.T) *orderWorld {
 	t.Helper()
 	w := &orderWorld{t: t, dir: filepath.Join(t.TempDir(), "state"), status: http.StatusNotFound}
-	authority, err := trust.NewAuthority("CA", time.Now())
-	must(t, err)
-	key, err := trust.GenerateKey(trust.ECDSA)
-	must(t, err)
-	certificate, err := authority.IssueServer([]string{"127.0.0.1"}, key.Public(), time.Now())
-	must(t, err)
-	chain := &tls.Certificate{Certificate: [][]byte{certificate.Raw, authority.Certificate.Raw}, PrivateKey: key.Signer()}
 	w.repository = trusttest.New(t, 1, "alice")
 	w.key = w.repository.Keys["alice"]
-	pinned := w.repository.Roots[0]
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	w.state = endpointtest.Enrolled(t, w.dir, w.repository.Roots[0], webjob.Labels{"env": "prod"}, func(rw http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == wire.PathRepository && w.silent {
 			wire.WriteProblem(rw, webjob.Errorf(webjob.Unavailable, "as told"))
 			return
@@ -54,30 +45,9 @@ func newOrderWorld(t *testing.T) *orderWorld {
 			must(t, json.NewEncoder(rw).Encode(w.repository.Bundle(w.repository.Pinned(), trust.PolicyPath, trust.ClientPath("web1"))))
 			return
 		}
-		if r.URL.Path != wire.PathEnroll {
-			w.paths = append(w.paths, r.URL.Path)
-			wire.WriteProblem(rw, webjob.Errorf(map[int]webjob.Kind{404: webjob.NotFound, 503: webjob.Unavailable}[w.status], "as told"))
-			return
-		}
-		var request wire.EnrollRequest
-		must(t, json.NewDecoder(r.Body).Decode(&request))
-		public, err := trust.ParseCertificateRequest(request.CertificateRequest)
-		must(t, err)
-		own, err := authority.IssueIdentity(trust.Identity{Role: webjob.RoleClient, Name: request.ID}, public, time.Now())
-		must(t, err)
-		must(t, json.NewEncoder(rw).Encode(wire.EnrollResponse{
-			ID: request.ID, Labels: webjob.Labels{"env": "prod"}, Certificate: string(trust.CertificatePEM(own)), TrustRoot: pinned,
-		}))
-	}))
-	server.Listener = tls.NewListener(server.Listener, trust.ServerTLS(func() (*tls.Certificate, error) { return chain, nil }, authority.Certificate))
-	server.Start()
-	t.Cleanup(server.Close)
-	token, err := trust.NewToken("https://"+server.Listener.Addr().String(), webjob.DigestOf(authority.Certificate.Raw), webjob.DigestOf(pinned), webjob.Labels{"env": "prod"})
-	must(t, err)
-	w.state, err = endpoint.CreateState(w.dir)
-	must(t, err)
-	_, err = endpoint.Enroll(t.Context(), w.state, endpoint.TargetGet, token, "", "web1")
-	must(t, err)
+		w.paths = append(w.paths, r.URL.Path)
+		wire.WriteProblem(rw, webjob.Errorf(map[int]webjob.Kind{404: webjob.NotFound, 503: webjob.Unavailable}[w.status], "as told"))
+	})
 	return w
 }
 

@@ -8,11 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/internal/trust"
+	"webjob.dev/webjob/wire"
 )
 
 // Standing orders are replaced as a set, whatever an earlier process left.
@@ -28,7 +30,7 @@ func TestStandingOrdersAreASet(t *testing.T) {
 			t.Errorf("kept %q of %q", got, set)
 		}
 	}
-	if err := s.Replace(make([][]byte, maxStanding+1)); webjob.KindOf(err) != webjob.TooLarge {
+	if err := s.Replace(make([][]byte, wire.MaxStanding+1)); webjob.KindOf(err) != webjob.TooLarge {
 		t.Errorf("too many: %v", err)
 	}
 	if err := s.Replace([][]byte{make([]byte, trust.MaxEnvelopeBytes+1)}); webjob.KindOf(err) != webjob.TooLarge {
@@ -177,5 +179,43 @@ func TestKeptJobsFollowTheOrders(t *testing.T) {
 	}
 	if exists(s.path(webjob.DigestOf([]byte("unwanted")).Hex())) || !exists(s.path(webjob.DigestOf([]byte("kept")).Hex())) {
 		t.Error("the wrong job was forgotten")
+	}
+}
+
+// Certificates are read again with every use, so that a server cannot make them large.
+func TestLargeRenewalsAreNotKept(t *testing.T) {
+	e := newEnrolments(t)
+	keepEnrolment(t, e, TargetGet, "https://jobs:1", "web1")
+	own, err := e.With(TargetGet)
+	ok(t, err)
+	identity, err := readIdentity(e.path(getFolder))
+	ok(t, err)
+	key, err := trust.ParsePrivateKey(identity)
+	ok(t, err)
+	_, certificate, _ := strings.Cut(string(identity), "PRIVATE KEY-----\n-----BEGIN CERT")
+	good := wire.RenewResponse{Certificate: "-----BEGIN CERT" + certificate, Authority: own.Authority}
+	ok(t, e.keepRenewal(e.path(getFolder), own, key, good))
+	good.Authority = strings.Repeat(own.Authority, maxCertificates/len(own.Authority)+1)
+	if err := e.keepRenewal(e.path(getFolder), own, key, good); webjob.KindOf(err) != webjob.TooLarge {
+		t.Errorf("%v", err)
+	}
+}
+
+// What a crash left half-written goes after a day; what is being written stays.
+func TestSweepTidiesAfterCrashes(t *testing.T) {
+	s := newState(folder(t.TempDir()))
+	for _, place := range []string{"", getFolder, standingFolder} {
+		ok(t, os.MkdirAll(s.path(place), 0o700))
+		for _, name := range []string{".write-old", ".write-new"} {
+			ok(t, os.WriteFile(s.path(place, name), nil, 0o600))
+		}
+		before := time.Now().Add(-25 * time.Hour)
+		ok(t, os.Chtimes(s.path(place, ".write-old"), before, before))
+	}
+	ok(t, s.Sweep(time.Now()))
+	for _, place := range []string{"", getFolder, standingFolder} {
+		if exists(s.path(place, ".write-old")) || !exists(s.path(place, ".write-new")) {
+			t.Errorf("in %q the wrong file went", place)
+		}
 	}
 }

@@ -71,6 +71,9 @@ func (s *Enrolments) renewExpired(ctx context.Context) error {
 // keepRenewal checks and keeps what the server gave: first whom to trust, which holds
 // with the old certificate too, then the certificate.
 func (s *Enrolments) keepRenewal(folder string, e *Enrolment, key *trust.PrivateKey, response wire.RenewResponse) error {
+	if err := checkCertificates(response.Certificate, response.Authority); err != nil {
+		return err
+	}
 	keyPEM, err := key.PrivatePEM()
 	if err != nil {
 		return err
@@ -94,6 +97,19 @@ func (s *Enrolments) keepRenewal(folder string, e *Enrolment, key *trust.Private
 	}{{enrolmentFile, encoded}, {identityFile, identity}} {
 		if err := durable.Write(filepath.Join(folder, file.name), file.content); err != nil {
 			return webjob.Errorf(webjob.Unavailable, "state folder: %w", err)
+		}
+	}
+	return nil
+}
+
+// maxCertificates bounds certificates that are kept and read again with every use, in
+// bytes of PEM: one for this client, or those of a few CAs.
+const maxCertificates = 64 << 10
+
+func checkCertificates(texts ...string) error {
+	for _, text := range texts {
+		if len(text) > maxCertificates {
+			return webjob.Errorf(webjob.TooLarge, "the server gave certificates of %d bytes; at most %d", len(text), maxCertificates)
 		}
 	}
 	return nil

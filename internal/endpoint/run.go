@@ -230,8 +230,7 @@ func (r *run) note(err error) error {
 // Other errors are returned: nothing of the server's answer was to be judged. But of
 // a run that was ordered, every error that will not pass is a result.
 func (r *run) refuse(start time.Time, err error) (*spool.Entry, error) {
-	r.record.Times.Get.DurationMS = milliseconds(start)
-	if err := r.note(err); r.refused == nil {
+	if r.note(err); r.refused == nil {
 		if r.request.order == nil || webjob.KindOf(err) == webjob.Unavailable {
 			return nil, err
 		}
@@ -243,9 +242,19 @@ func (r *run) refuse(start time.Time, err error) (*spool.Entry, error) {
 	if err := r.claim(); err != nil {
 		return nil, err
 	}
-	entry, stdout, stderr, beginErr := r.spool.Begin(r.record)
-	if beginErr != nil {
-		return nil, errors.Join(err, beginErr)
+	entry, sealErr := r.sealWithoutStreams(start)
+	if sealErr != nil {
+		return nil, errors.Join(err, sealErr)
+	}
+	return entry, nil
+}
+
+// sealWithoutStreams keeps the record of what did not run.
+func (r *run) sealWithoutStreams(start time.Time) (*spool.Entry, error) {
+	r.record.Times.Get.DurationMS = milliseconds(start)
+	entry, stdout, stderr, err := r.spool.Begin(r.record)
+	if err != nil {
+		return nil, err
 	}
 	if err := errors.Join(stdout.Close(), stderr.Close()); err != nil {
 		return nil, errors.Join(err, entry.Unlock())

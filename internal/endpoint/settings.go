@@ -31,6 +31,7 @@ type FileSettings struct {
 type AgentSettings struct {
 	MaxRuns int64           `toml:"max_runs"` // at once
 	Wait    config.Duration `toml:"wait"`     // how long the server may hold a poll open
+	Spool   config.Size     `toml:"spool"`    // results that wait, from which on no run of an order begins
 	Drain   config.Duration `toml:"drain"`    // how long runs under way may go on when it is told to stop
 	// Of the agent itself. Runs have limits of their own, and begin with its niceness.
 	Memory config.Size `toml:"memory"`
@@ -53,7 +54,7 @@ type Ceilings struct {
 // DefaultSettings returns what holds without a file.
 func DefaultSettings() *Settings {
 	return &Settings{GetLimit: config.Duration(5 * time.Minute), PutLimit: config.Duration(5 * time.Minute), Agent: AgentSettings{
-		MaxRuns: 4, Wait: config.Duration(time.Minute), Drain: config.Duration(time.Minute), Memory: 64 << 20, CPUs: 1,
+		MaxRuns: 4, Wait: config.Duration(time.Minute), Drain: config.Duration(time.Minute), Spool: 16 << 30, Memory: 64 << 20, CPUs: 1,
 	}, File: FileSettings{Threshold: 1}, GetHook: GetHook{Timeout: config.Duration(30 * time.Second)}}
 }
 
@@ -75,6 +76,7 @@ func (s *Settings) Check() error {
 		s.Limits.CPU.Within("limits.cpu", 0, 365*24*time.Hour),
 		s.Agent.Wait.Within("agent.wait", 0, 100*time.Second),
 		s.Agent.Drain.Within("agent.drain", 0, time.Hour),
+		s.Agent.Spool.Within("agent.spool", 1<<20, 1<<50),
 		s.Agent.Memory.Within("agent.memory", 8<<20, 1<<40),
 		within("agent.max_runs", s.Agent.MaxRuns, 1, 500),
 		within("file.threshold", s.File.Threshold, 1, 64),

@@ -10,10 +10,8 @@ import (
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/internal/durable"
 	"webjob.dev/webjob/internal/trust"
+	"webjob.dev/webjob/wire"
 )
-
-// maxStanding bounds the standing orders of a client.
-const maxStanding = 1000
 
 // StandingOrders are the envelopes of orders whose time this client keeps, by digest.
 type StandingOrders struct{ folder }
@@ -44,8 +42,8 @@ func (s *StandingOrders) Read() ([][]byte, error) {
 
 // Replace replaces the standing orders.
 func (s *StandingOrders) Replace(envelopes [][]byte) error {
-	if len(envelopes) > maxStanding {
-		return webjob.Errorf(webjob.TooLarge, "%d standing orders; at most %d", len(envelopes), maxStanding)
+	if len(envelopes) > wire.MaxStanding {
+		return webjob.Errorf(webjob.TooLarge, "%d standing orders; at most %d", len(envelopes), wire.MaxStanding)
 	}
 	dir := s.path()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -58,7 +56,10 @@ func (s *StandingOrders) Replace(envelopes [][]byte) error {
 		}
 		name := webjob.DigestOf(envelope).Hex()
 		wanted[name] = true
-		if err := durable.Write(filepath.Join(dir, name), envelope); err != nil {
+		if exists(s.path(name)) {
+			continue
+		}
+		if err := durable.Write(s.path(name), envelope); err != nil {
 			return webjob.Errorf(webjob.Unavailable, "standing orders: %w", err)
 		}
 	}

@@ -112,8 +112,8 @@ func update(r *trust.Repository, text []byte, now time.Time) (*trust.Repository,
 		return r, nil
 	}
 	var bundle webjob.RepositoryBundle
-	if err := json.Unmarshal(text, &bundle); err != nil {
-		return nil, webjob.Errorf(webjob.Invalid, "the job repository that came is not readable: %w", err)
+	if err := wire.Decode(text, &bundle); err != nil {
+		return nil, webjob.Errorf(webjob.KindOf(err), "the job repository that came is not readable: %w", err)
 	}
 	return r.Update(bundle, now)
 }
