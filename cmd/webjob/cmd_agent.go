@@ -108,6 +108,9 @@ func runOffer(ctx context.Context, c *cobra.Command, state string, offer wire.Of
 	}
 	c.SetErr(withoutProgram{c.ErrOrStderr()})
 	tellRun(c, ran)
+	if ran.Refused != nil {
+		return &cli.ExitError{Status: agent.ExitRefused}
+	}
 	return nil
 }
 

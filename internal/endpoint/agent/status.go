@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"webjob.dev/webjob"
@@ -41,24 +42,37 @@ const (
 
 const statusFile = "agent.json"
 
-// report changes the status and writes it out. It is for people to read: a status
-// that cannot be written is no reason to stop.
-func (a *Agent) report(change func(*Status)) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	change(&a.status)
-	a.status.Running = []string{}
-	for run := range a.children {
-		a.status.Running = append(a.status.Running, run)
-	}
-	slices.Sort(a.status.Running)
-	a.status.Standing = len(a.standing)
-	encoded, err := json.MarshalIndent(a.status, "", "  ")
+// board is where an agent says what it does. It is for people to read: a status that
+// cannot be written is no reason to stop.
+type board struct {
+	file     string
+	runs     func() []string // under way
+	standing func() int
+
+	mu     sync.Mutex
+	status Status
+}
+
+// report changes the status and writes it out.
+func (b *board) report(change func(*Status)) {
+	running, standing := b.runs(), b.standing()
+	slices.Sort(running)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	change(&b.status)
+	b.status.Running, b.status.Standing = running, standing
+	encoded, err := json.MarshalIndent(b.status, "", "  ")
 	if err != nil {
 		return
 	}
-	file := a.state.Path(statusFile)
-	_ = durable.WriteUnsynced(file, append(encoded, '\n'))
+	_ = durable.WriteUnsynced(b.file, append(encoded, '\n'))
+}
+
+// connected reports whether the server answered last.
+func (b *board) connected() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.status.State == StateConnected
 }
 
 // ReadStatus returns what the last agent said of itself; NotFound when there was

@@ -71,6 +71,29 @@ func (s *Spool) Runs() ([]string, error) {
 	return runs, nil
 }
 
+// Usage returns how many runs are in the spool, and how many bytes all of it has.
+func (s *Spool) Usage() (runs int, bytes int64, err error) {
+	err = filepath.WalkDir(s.dir, func(path string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // acknowledged in between
+		}
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			if filepath.Dir(path) == s.dir && entry.Name() != trashFolder {
+				runs++
+			}
+			return nil
+		}
+		if info, err := entry.Info(); err == nil {
+			bytes += info.Size()
+		}
+		return nil
+	})
+	return runs, bytes, spoolError(err)
+}
+
 // State says how far a run in the spool is.
 type State string
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -196,5 +197,18 @@ func TestNamesAreChecked(t *testing.T) {
 		if _, _, _, err := s.Begin(record(run)); webjob.KindOf(err) != webjob.Invalid {
 			t.Errorf("Begin(%q): %v", run, err)
 		}
+	}
+}
+
+func TestUsageCountsWhatWaits(t *testing.T) {
+	s, _ := open(t)
+	if runs, bytes, err := s.Usage(); err != nil || runs != 0 || bytes != 0 {
+		t.Errorf("an empty spool: %d runs, %d bytes, %v", runs, bytes, err)
+	}
+	seal(t, begin(t, s, "a1.web1", strings.Repeat("x", 5000)), strings.Repeat("x", 5000))
+	begin(t, s, "a2.web1", "")
+	runs, bytes, err := s.Usage()
+	if err != nil || runs != 2 || bytes < 5000 || bytes > 50_000 {
+		t.Errorf("%d runs, %d bytes, %v", runs, bytes, err)
 	}
 }
