@@ -1,10 +1,8 @@
 package webjob
 
 import (
-	"context"
-	"encoding/json"
-	"sync/atomic"
-	"time"
+	"slices"
+	"strings"
 )
 
 // Right is what an actor may do. The route table of the operator listener names one for
@@ -16,14 +14,14 @@ const (
 	MayView    Right = "view"    // read everything but secrets
 	MayOrder   Right = "order"   // order, stop, resume; suspend clients
 	MayPublish Right = "publish" // propose changes of the job repository and upload payloads
-	MayApprove Right = "approve" // add signatures of others' proposals and orders
+	MayApprove Right = "approve" // add signatures to others' proposals and orders
 	MayAdmin   Right = "admin"   // operators, tokens, clients, configuration
 )
 
 // OperatorRole is a set of rights with a name.
 type OperatorRole string
 
-// The roles. Every role may view.
+// The roles.
 const (
 	Viewer       OperatorRole = "viewer"
 	OrderingRole OperatorRole = "operator"
@@ -32,110 +30,112 @@ const (
 	Admin        OperatorRole = "admin"
 )
 
+// OperatorRoles lists the roles, those that may least first.
+func OperatorRoles() []OperatorRole {
+	return []OperatorRole{Viewer, OrderingRole, Publisher, Approver, Admin}
+}
+
+// Rights returns what the role may; of an unknown one, nothing.
+func (r OperatorRole) Rights() []Right {
+	switch r {
+	case Viewer:
+		return []Right{MayView}
+	case OrderingRole:
+		return []Right{MayView, MayOrder}
+	case Publisher:
+		return []Right{MayView, MayPublish}
+	case Approver:
+		return []Right{MayView, MayApprove}
+	case Admin:
+		return []Right{MayView, MayOrder, MayPublish, MayApprove, MayAdmin}
+	}
+	return nil
+}
+
 // Grant gives an operator a role, narrowed to the clients that On selects; "" means all.
 type Grant struct {
 	Role OperatorRole `json:"role"`
 	On   string       `json:"on,omitempty"`
 }
 
-// Act is what an actor did, or tried: one entry of the audit log.
-type Act struct {
-	Time    time.Time       `json:"time"`
-	Actor   string          `json:"actor"`             // operator, or ServerActor
-	Address string          `json:"address,omitempty"` // where the request came from
-	Action  string          `json:"action"`            // such as "client.revoke"
-	Target  string          `json:"target,omitempty"`  // such as a client id
-	Outcome ActOutcome      `json:"outcome"`
-	Reason  string          `json:"reason,omitempty"` // why, in the actor's words, or why it was refused
-	Before  json.RawMessage `json:"before,omitempty"`
-	After   json.RawMessage `json:"after,omitempty"`
-}
+// MaxGrants bounds what one operator is granted.
+const MaxGrants = 8
 
-// PendingAct is an act under way. It travels in the context of a request, and the store
-// writes it in the transaction of the first change that the request makes, so that no
-// change of an operator is stored without it. Its fields are filled in before.
-type PendingAct struct {
-	Act
+const grantOn = " on "
 
-	recorded atomic.Bool
-}
-
-// ActOutcome says what came of an act.
-type ActOutcome string
-
-// The outcomes of an act.
-const (
-	ActDone    ActOutcome = "done"
-	ActRefused ActOutcome = "refused" // rights or verification said no
-	ActFailed  ActOutcome = "failed"
-)
-
-// ServerActor acts when nobody asked: the server by itself.
-const ServerActor = "server"
-
-type actKey struct{}
-
-// WithAct returns a context in which an act is done.
-func WithAct(ctx context.Context, a *PendingAct) context.Context {
-	return context.WithValue(ctx, actKey{}, a)
-}
-
-// ActOf returns the act of a context, nil for none.
-func ActOf(ctx context.Context) *PendingAct {
-	a, _ := ctx.Value(actKey{}).(*PendingAct)
-	return a
-}
-
-// Record marks the act as written to the log. It reports whether it was not before.
-func (a *PendingAct) Record() bool { return !a.recorded.Swap(true) }
-
-// Unrecord takes Record back: the transaction failed.
-func (a *PendingAct) Unrecord() { a.recorded.Store(false) }
-
-// Recorded reports whether the act is in the log.
-func (a *PendingAct) Recorded() bool { return a.recorded.Load() }
-
-// AuditEntry is an act in the log. Text is its exact JSON, which names the hash of the
-// entry before; Hash is the digest of Text. So whoever knows one hash can tell whether
-// anything before it was changed.
-type AuditEntry struct {
-	Sequence int64           `json:"sequence"`
-	Hash     Digest          `json:"hash"`
-	Text     json.RawMessage `json:"entry"`
-}
-
-// AuditText is what AuditEntry.Text holds.
-type AuditText struct {
-	Sequence int64  `json:"sequence"`
-	Previous Digest `json:"previous"` // hash of the entry before; EmptyDigest for the first
-	Act
-}
-
-// SealAct makes the entry that follows one of the hash previous with the sequence before
-// it. The first entry follows EmptyDigest and 0.
-func SealAct(a Act, sequence int64, previous Digest) (AuditEntry, error) {
-	text, err := json.Marshal(AuditText{Sequence: sequence + 1, Previous: previous, Act: a})
+// ParseGrant reads "ROLE" or "ROLE on SELECTOR".
+func ParseGrant(text string) (Grant, error) {
+	role, on, narrowed := strings.Cut(strings.TrimSpace(text), grantOn)
+	g := Grant{Role: OperatorRole(role), On: strings.TrimSpace(on)}
+	if !slices.Contains(OperatorRoles(), g.Role) {
+		return Grant{}, Errorf(Invalid, "role %.40q is unknown; use viewer, operator, publisher, approver or admin, or such as \"operator on site=lab\"", role)
+	}
+	if !narrowed {
+		return g, nil
+	}
+	selector, err := ParseSelector(on)
 	if err != nil {
-		return AuditEntry{}, err
+		return Grant{}, Errorf(Invalid, "role %s: %w", role, err)
 	}
-	return AuditEntry{Sequence: sequence + 1, Hash: DigestOf(text), Text: text}, nil
+	if selector.IsAll() {
+		g.On = ""
+	}
+	return g, nil
 }
 
-// CheckAfter reports whether the entry is whole and follows one of that sequence and
-// hash.
-func (e AuditEntry) CheckAfter(sequence int64, previous Digest) (Act, error) {
-	var text AuditText
-	if got := DigestOf(e.Text); got != e.Hash {
-		return Act{}, Errorf(Refused, "audit entry %d was changed: its text has the hash %s and the log says %s", e.Sequence, got.Short(), e.Hash.Short())
+// String returns the form that [ParseGrant] reads.
+func (g Grant) String() string {
+	if g.On == "" {
+		return string(g.Role)
 	}
-	if err := json.Unmarshal(e.Text, &text); err != nil {
-		return Act{}, Errorf(Refused, "audit entry %d is not readable: %w", e.Sequence, err)
-	}
-	if text.Sequence != e.Sequence || e.Sequence != sequence+1 {
-		return Act{}, Errorf(Refused, "audit entry %d does not follow entry %d: some are missing, or were put elsewhere", e.Sequence, sequence)
-	}
-	if text.Previous != previous {
-		return Act{}, Errorf(Refused, "audit entry %d names %s as the one before, which is %s", e.Sequence, text.Previous.Short(), previous.Short())
-	}
-	return text.Act, nil
+	return string(g.Role) + grantOn + g.On
 }
+
+// CheckGrants accepts 1 to [MaxGrants] known roles whose selectors can be read, also all
+// of them in one.
+func CheckGrants(grants []Grant) error {
+	if len(grants) == 0 || len(grants) > MaxGrants {
+		return Errorf(Invalid, "%d roles are given; an operator has 1 to %d", len(grants), MaxGrants)
+	}
+	var selectors []string
+	for i, g := range grants {
+		read, err := ParseGrant(g.String())
+		if err != nil {
+			return err
+		}
+		if read != g {
+			return Errorf(Invalid, "role %.80q is not in its plain form, %q", g.String(), read.String())
+		}
+		if slices.Contains(grants[:i], g) {
+			return Errorf(Invalid, "role %q is given twice", g.String())
+		}
+		if g.On != "" {
+			selectors = append(selectors, g.On)
+		}
+	}
+	if len(selectors) == 0 {
+		return nil
+	}
+	_, err := ParseSelector(EitherSelector(selectors))
+	return err
+}
+
+// EitherSelector returns the selector that means whom any of them means.
+func EitherSelector(selectors []string) string {
+	if len(selectors) == 1 {
+		return selectors[0]
+	}
+	return "(" + strings.Join(selectors, ") or (") + ")"
+}
+
+// GrantsText returns grants for a table.
+func GrantsText(grants []Grant) string {
+	words := make([]string, len(grants))
+	for i, g := range grants {
+		words[i] = g.String()
+	}
+	return strings.Join(words, ", ")
+}
+
+// AdministersAll reports whether the grants hold the role admin for all clients.
+func AdministersAll(grants []Grant) bool { return slices.Contains(grants, Grant{Role: Admin}) }

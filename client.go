@@ -44,9 +44,17 @@ type Branch struct {
 	After uint64 `json:"after"` // tickets with a higher counter prove a second holder
 }
 
-// RevokedCertificate is a certificate of a revoked client that has not expired.
+// Certificate is what is noted of a certificate that was issued.
+type Certificate struct {
+	Serial   *big.Int
+	NotAfter time.Time
+}
+
+// RevokedCertificate is a certificate of a client or operator that does not count any
+// more, though it has not expired.
 type RevokedCertificate struct {
-	Client string
+	Role   Role
+	Holder string // client id or operator name
 	Serial *big.Int
 	At     time.Time
 }
@@ -79,9 +87,16 @@ func (c Client) Revoked() bool { return !c.RevokedAt.IsZero() }
 type Operator struct {
 	Name       string    `json:"name"`
 	Key        Digest    `json:"key"`
+	Grants     []Grant   `json:"grants"`
 	EnrolledAt time.Time `json:"enrolled_at"`
+	AddedBy    string    `json:"added_by,omitempty"` // who made the token; "" of operators from before that was noted
+	Expires    time.Time `json:"expires"`            // of the newest certificate
 	RevokedAt  time.Time `json:"revoked_at,omitzero"`
+	Reason     string    `json:"reason,omitempty"` // of the revocation
 }
+
+// Revoked reports whether the operator may no longer do anything.
+func (o Operator) Revoked() bool { return !o.RevokedAt.IsZero() }
 
 // Role says which listener a certificate or token is for.
 type Role string
@@ -94,12 +109,22 @@ const (
 
 // Token is a one-time token as the server keeps it: never the secret itself.
 type Token struct {
-	ID      string    `json:"id"` // the first digits of Secret, for people
-	Secret  Digest    `json:"-"`  // digest of the token's secret
-	Role    Role      `json:"role"`
+	Sequence int64  `json:"-"`  // given by the store
+	ID       string `json:"id"` // the first digits of Secret, for people
+	Secret   Digest `json:"-"`  // digest of the token's secret
+	Role     Role   `json:"role"`
+	// Name binds the token to a client or operator that comes back with a new key, under
+	// its own name; "" is for new ones.
+	Name    string    `json:"name,omitempty"`
 	Labels  Labels    `json:"labels,omitempty"`
-	Uses    int64     `json:"uses"` // how many enrolments are left
+	Grants  []Grant   `json:"grants,omitempty"` // of a new operator
+	Uses    int64     `json:"uses"`             // how many enrolments are left
+	Total   int64     `json:"total"`            // how many there were
 	Expires time.Time `json:"expires"`
+	MadeBy  string    `json:"made_by,omitempty"`
+	MadeAt  time.Time `json:"made_at,omitzero"`
+	// RevokedAt is set when nobody can use it any more, whatever uses are left.
+	RevokedAt time.Time `json:"revoked_at,omitzero"`
 }
 
 // Bounds of a token.
@@ -115,6 +140,30 @@ func (t Token) Check(now time.Time) error {
 	}
 	if lifetime := t.Expires.Sub(now); lifetime <= 0 || lifetime > MaxTokenLifetime {
 		return Errorf(Invalid, "token lifetime is %s; it must be more than 0 and at most %s", lifetime.Round(time.Second), MaxTokenLifetime)
+	}
+	if t.Name != "" {
+		if err := CheckClientID(t.Name); err != nil {
+			return err
+		}
+		if t.Uses != 1 {
+			return Errorf(Invalid, "token uses is %d; a token for %s by name is used once", t.Uses, t.Name)
+		}
+	}
+	switch t.Role {
+	case RoleClient:
+		if len(t.Grants) > 0 {
+			return Errorf(Invalid, "the token is for a client, which has no role of an operator")
+		}
+	case RoleOperator:
+		if t.Name == "" {
+			if err := CheckGrants(t.Grants); err != nil {
+				return Errorf(Invalid, "token for an operator: %w", err)
+			}
+		} else if len(t.Grants) > 0 {
+			return Errorf(Invalid, "operator %s comes back with the roles of before; webjobctl operator role changes them", t.Name)
+		}
+	default:
+		return Errorf(Invalid, "token role %.40q is unknown; use client or operator", string(t.Role))
 	}
 	return t.Labels.Check()
 }

@@ -3,7 +3,6 @@ package webjob
 import (
 	"context"
 	"io"
-	"math/big"
 	"time"
 )
 
@@ -31,20 +30,31 @@ type Store interface {
 
 // Tokens keeps one-time tokens by the digest of their secret.
 type Tokens interface {
+	// AddToken adds a token; one whose id is taken is Conflict. One that names a client or
+	// operator ends what that one had: it is revoked until it comes back with the token,
+	// and tokens of before for the same name do not count any more.
 	AddToken(ctx context.Context, t Token) error
-	// Token returns a token that still has uses, expired or not.
+	// Token returns a token that has uses and was not revoked, expired or not.
 	Token(ctx context.Context, secret Digest) (Token, error)
+	// ListTokens returns tokens by sequence, descending; Page.After is a sequence.
+	ListTokens(ctx context.Context, p Page) ([]Token, error)
+	// RevokeToken is idempotent; the first time stays. It returns the token as it is then.
+	RevokeToken(ctx context.Context, id string, at time.Time) (Token, error)
 }
 
 // Clients keeps enrolled endpoints.
 type Clients interface {
-	// Enroll takes one use from the token and adds the client and the deliveries, all
-	// or nothing. An unknown or used-up token is Refused, a taken id Conflict.
-	Enroll(ctx context.Context, secret Digest, c Client, deliveries []Delivery) error
+	// Enroll takes one use from the token and adds the client with its certificate and the
+	// deliveries, all or nothing. An unknown, used-up or revoked token is Refused, a taken
+	// id Conflict. A token that names the client gives it the new key and platform
+	// instead, and forgets its revocation, suspension, clone and tickets; its labels stay,
+	// and its certificates of before stay revoked.
+	Enroll(ctx context.Context, secret Digest, c Client, certificate Certificate, deliveries []Delivery) error
 	Client(ctx context.Context, id string) (Client, error)
 	// ListClients returns clients by id, ascending; Page.After is an id.
 	ListClients(ctx context.Context, p Page) ([]Client, error)
-	// RevokeClient is idempotent; the first time and reason stay.
+	// RevokeClient revokes a client, its certificates and tokens that name it. It is
+	// idempotent; the first time and reason stay.
 	RevokeClient(ctx context.Context, id, reason string, at time.Time) error
 	// SuspendClient shuts a client out; the zero time lets it in again.
 	SuspendClient(ctx context.Context, id, reason string, at time.Time) error
@@ -58,10 +68,11 @@ type Clients interface {
 	// ForgetClone clears it.
 	AddClone(ctx context.Context, clone Clone, deliveries []Delivery) error
 	ForgetClone(ctx context.Context, client string) error
-	// AddCertificate notes a certificate that a client got. RevokedCertificates returns
-	// those of revoked clients that have not expired; PruneCertificates forgets the
-	// expired ones.
-	AddCertificate(ctx context.Context, client string, serial *big.Int, notAfter time.Time) error
+	// RenewClient notes a new certificate of a client that has the key, and forgets that
+	// it asked for one. With another key, or a client that is shut out, it is Conflict.
+	RenewClient(ctx context.Context, id string, key Digest, certificate Certificate) error
+	// RevokedCertificates returns the certificates of clients and operators that were
+	// revoked and have not expired; PruneCertificates forgets the expired ones.
 	RevokedCertificates(ctx context.Context, now time.Time) ([]RevokedCertificate, error)
 	PruneCertificates(ctx context.Context, now time.Time) error
 	// SetFacts replaces what was there.
@@ -74,11 +85,26 @@ type Clients interface {
 	MarkOverdue(ctx context.Context, before, at time.Time, notify func(Client) []Delivery) (int, error)
 }
 
-// Operators keeps people and programs that may use the operator interface.
+// Operators keeps people and programs that may use the operator interface. There is
+// always one that is not revoked, whose certificate holds, and that administers all
+// clients: a change that would take away the last one is Refused.
 type Operators interface {
-	// AddOperator takes one use from the token and adds the operator, both or neither.
-	AddOperator(ctx context.Context, secret Digest, o Operator) error
+	// AddOperator takes one use from the token and adds the operator with its certificate,
+	// all or nothing. The token says which grants it has and who added it. A token that
+	// names the operator gives it the new key instead, and forgets its revocation.
+	AddOperator(ctx context.Context, secret Digest, o Operator, certificate Certificate) (Operator, error)
 	Operator(ctx context.Context, name string) (Operator, error)
+	// ListOperators returns operators by name, ascending; Page.After is a name.
+	ListOperators(ctx context.Context, p Page) ([]Operator, error)
+	// ChangeOperator gives an operator other grants; when it has not those of before, or is
+	// revoked, it is Conflict.
+	ChangeOperator(ctx context.Context, name string, before, after []Grant, at time.Time) error
+	// RevokeOperator revokes an operator, its certificates, tokens that name it, and those
+	// that it made. It is idempotent; the first time and reason stay.
+	RevokeOperator(ctx context.Context, name, reason string, at time.Time) error
+	// RenewOperator notes a new certificate of an operator that has the key. With another
+	// key, or a revoked operator, it is Conflict.
+	RenewOperator(ctx context.Context, name string, key Digest, certificate Certificate) error
 }
 
 // Jobs keeps published versions; they come and go with the job repository.

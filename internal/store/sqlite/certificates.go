@@ -9,12 +9,19 @@ import (
 	"webjob.dev/webjob"
 )
 
-// AddCertificate implements [webjob.Clients].
-func (s *Store) AddCertificate(ctx context.Context, client string, serial *big.Int, notAfter time.Time) error {
-	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
-		_, err := c.ExecContext(ctx, `INSERT INTO certificates (serial, client, not_after) VALUES (?, ?, ?)`, serial.String(), client, micros(notAfter))
+func addCertificate(ctx context.Context, c *sql.Conn, role webjob.Role, holder string, certificate webjob.Certificate) error {
+	_, err := c.ExecContext(ctx, `INSERT INTO certificates (serial, role, holder, not_after) VALUES (?, ?, ?, ?)`,
+		certificate.Serial.String(), role, holder, micros(certificate.NotAfter))
+	return err
+}
+
+// revokeHolder revokes the certificates of a client or operator, and the tokens that
+// name it.
+func revokeHolder(ctx context.Context, c *sql.Conn, role webjob.Role, holder string, at time.Time) error {
+	if _, err := c.ExecContext(ctx, `UPDATE certificates SET revoked_at = ? WHERE role = ? AND holder = ? AND revoked_at IS NULL`, micros(at), role, holder); err != nil {
 		return err
-	})
+	}
+	return revokeTokens(ctx, c, at, `role = ? AND name = ?`, role, holder)
 }
 
 // RevokedCertificates implements [webjob.Clients].
@@ -23,7 +30,7 @@ func (s *Store) RevokedCertificates(ctx context.Context, now time.Time) ([]webjo
 		var r webjob.RevokedCertificate
 		var serial string
 		var revoked sql.NullInt64
-		if err := row.Scan(&r.Client, &serial, &revoked); err != nil {
+		if err := row.Scan(&r.Role, &r.Holder, &serial, &revoked); err != nil {
 			return r, err
 		}
 		r.At = fromMicros(revoked)
@@ -32,7 +39,7 @@ func (s *Store) RevokedCertificates(ctx context.Context, now time.Time) ([]webjo
 			return r, webjob.Errorf(webjob.Internal, "serial number %.80q is damaged", serial)
 		}
 		return r, nil
-	}, `SELECT client, serial, revoked_at FROM certificates JOIN clients ON clients.id = client WHERE revoked_at IS NOT NULL AND not_after > ? ORDER BY serial`, micros(now))
+	}, `SELECT role, holder, serial, revoked_at FROM certificates WHERE revoked_at IS NOT NULL AND not_after > ? ORDER BY serial`, micros(now))
 }
 
 // PruneCertificates implements [webjob.Clients].

@@ -4,6 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"io/fs"
+
+	"github.com/pressly/goose/v3"
 )
 
 // LimitPages keeps the file at its size, as a full disk would, until the returned
@@ -25,4 +28,29 @@ func Exec(s *Store, statement string) {
 	if err != nil {
 		panic(err)
 	}
+}
+
+// OpenAt makes a file with the tables of an earlier version and fills it.
+func OpenAt(ctx context.Context, file string, version int64, statements ...string) error {
+	db, err := open(file, "immediate", 1)
+	if err != nil {
+		return err
+	}
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files)
+	if err != nil {
+		return err
+	}
+	if _, err := provider.UpTo(ctx, version); err != nil {
+		return err
+	}
+	for _, statement := range statements {
+		if _, err := db.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return db.Close()
 }

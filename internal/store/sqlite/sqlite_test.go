@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"time"
 
@@ -43,6 +44,42 @@ func TestNewerFileIsRefused(t *testing.T) {
 	s, err := sqlite.Open(t.Context(), file)
 	if webjob.KindOf(err) != webjob.Invalid {
 		t.Fatalf("got %v, %v, want an Invalid error", s, err)
+	}
+}
+
+// Before there were roles, whoever had logged in or held a token for it could do all.
+func TestOperatorsOfBeforeAreAdmins(t *testing.T) {
+	place := t.TempDir()
+	err := sqlite.OpenAt(t.Context(), filepath.Join(place, "meta.db"), 7,
+		`INSERT INTO operators (name, key, enrolled_at) VALUES ('olga', 'sha256:1', 1000000)`,
+		`INSERT INTO tokens (secret, id, role, labels, uses, expires) VALUES ('sha256:2', '2', 'operator', 'null', 1, 9), ('sha256:3', '3', 'client', '{"env":"prod"}', 4, 9)`,
+		`INSERT INTO clients (id, labels, platform, key, enrolled_at, revoked_at) VALUES ('web1', '{}', 'linux/amd64', 'sha256:4', 1, 2), ('web2', '{}', 'linux/amd64', 'sha256:5', 1, NULL)`,
+		`INSERT INTO certificates (serial, client, not_after) VALUES ('77', 'web1', 99), ('78', 'web2', 99)`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, place)
+	defer func() { _ = s.Close() }()
+	admin := []webjob.Grant{{Role: webjob.Admin}}
+	enrolled := time.Unix(1, 0).UTC()
+	o, err := s.Operator(t.Context(), "olga")
+	if want := (webjob.Operator{Name: "olga", Key: "sha256:1", EnrolledAt: enrolled, Expires: enrolled.Add(365 * 24 * time.Hour), Grants: admin}); err != nil || !reflect.DeepEqual(o, want) {
+		t.Errorf("operator %+v, %v", o, err)
+	}
+	if err := s.ChangeOperator(t.Context(), "olga", admin, append(admin, webjob.Grant{Role: webjob.Viewer}), enrolled); err != nil {
+		t.Error(err)
+	}
+	for secret, want := range map[webjob.Digest]webjob.Token{
+		"sha256:2": {Role: webjob.RoleOperator, Grants: admin, Uses: 1, Total: 1}, "sha256:3": {Role: webjob.RoleClient, Uses: 4, Total: 4},
+	} {
+		token, err := s.Token(t.Context(), secret)
+		if err != nil || token.Role != want.Role || !reflect.DeepEqual(token.Grants, want.Grants) || token.Uses != want.Uses || token.Total != want.Total {
+			t.Errorf("token %+v, %v", token, err)
+		}
+	}
+	revoked, err := s.RevokedCertificates(t.Context(), time.Unix(0, 0))
+	if err != nil || len(revoked) != 1 || revoked[0].Holder != "web1" || revoked[0].Serial.Int64() != 77 {
+		t.Errorf("revoked %+v, %v", revoked, err)
 	}
 }
 

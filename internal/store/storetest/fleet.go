@@ -3,7 +3,6 @@ package storetest
 import (
 	"context"
 	"fmt"
-	"math/big"
 	"testing"
 	"time"
 
@@ -430,19 +429,6 @@ func clientChanges(t *testing.T, s webjob.Store) {
 		return nil
 	}))
 	wantEqual(t, chains, map[string]webjob.Chain{"run": first, "agent": other})
-	must(t, s.AddCertificate(t.Context(), "a", big.NewInt(7), now.Add(time.Hour)))
-	must(t, s.AddCertificate(t.Context(), "a", big.NewInt(8), now))
-	revoked, err := s.RevokedCertificates(t.Context(), now)
-	must(t, err)
-	wantEqual(t, len(revoked), 0)
-	must(t, s.RevokeClient(t.Context(), "a", "", now))
-	revoked, err = s.RevokedCertificates(t.Context(), now)
-	must(t, err)
-	wantEqual(t, revoked, []webjob.RevokedCertificate{{Client: "a", Serial: big.NewInt(7), At: now}})
-	must(t, s.PruneCertificates(t.Context(), now.Add(time.Hour)))
-	revoked, err = s.RevokedCertificates(t.Context(), now)
-	must(t, err)
-	wantEqual(t, len(revoked), 0)
 	wantKind(t, s.SetFacts(t.Context(), "nobody", webjob.Facts{}), webjob.NotFound)
 }
 

@@ -25,11 +25,17 @@ func Run(t *testing.T, open Open) {
 	for name, check := range map[string]func(*testing.T, webjob.Store){
 		"an expected result delays others little":       expectedResultsDelayLittle,
 		"a token is used as often as it says":           tokenUses,
+		"tokens are listed and revoked":                 tokenLife,
 		"enrolment is whole or not at all":              enrolmentIsWhole,
+		"a client comes back under its own name":        clientReturns,
 		"clients are listed in pages":                   clientPages,
 		"a revocation stays as it was first":            revocation,
 		"last seen never goes back":                     lastSeen,
 		"operators are added with a token":              operators,
+		"an operator comes back under its own name":     operatorReturns,
+		"roles change when they are as expected":        operatorRoles,
+		"there is always an admin":                      lastAdmin,
+		"certificates are renewed and revoked":          certificates,
 		"versions only go up":                           versionsGoUp,
 		"the nearest scope wins":                        nearestScope,
 		"withdrawn versions are not found":              withdrawal,
@@ -93,56 +99,6 @@ func wantEqual(t *testing.T, got, want any) {
 	}
 }
 
-func token(name string, uses int64) webjob.Token {
-	secret := webjob.DigestOf([]byte(name))
-	return webjob.Token{ID: secret.Short(), Secret: secret, Role: webjob.RoleClient, Labels: webjob.Labels{"env": "prod"}, Uses: uses, Expires: now.Add(time.Hour)}
-}
-
-func client(id string) webjob.Client {
-	return webjob.Client{ID: id, Labels: webjob.Labels{"env": "prod"}, Platform: "linux/amd64", Key: webjob.DigestOf([]byte(id)), EnrolledAt: now}
-}
-
-// enroll adds clients with a fresh token.
-func enroll(t *testing.T, s webjob.Store, ids ...string) {
-	t.Helper()
-	tok := token(fmt.Sprint(ids), int64(len(ids)))
-	must(t, s.AddToken(t.Context(), tok))
-	for _, id := range ids {
-		must(t, s.Enroll(t.Context(), tok.Secret, client(id), nil))
-	}
-}
-
-func tokenUses(t *testing.T, s webjob.Store) {
-	tok := token("two uses", 2)
-	must(t, s.AddToken(t.Context(), tok))
-	wantKind(t, s.AddToken(t.Context(), tok), webjob.Conflict)
-	got, err := s.Token(t.Context(), tok.Secret)
-	must(t, err)
-	wantEqual(t, got, tok)
-	must(t, s.Enroll(t.Context(), tok.Secret, client("a"), nil))
-	must(t, s.Enroll(t.Context(), tok.Secret, client("b"), nil))
-	wantKind(t, s.Enroll(t.Context(), tok.Secret, client("c"), nil), webjob.Refused)
-	_, err = s.Token(t.Context(), tok.Secret)
-	wantKind(t, err, webjob.NotFound)
-	wantKind(t, s.Enroll(t.Context(), webjob.DigestOf([]byte("forged")), client("c"), nil), webjob.Refused)
-}
-
-func enrolmentIsWhole(t *testing.T, s webjob.Store) {
-	enroll(t, s, "taken")
-	tok := token("fresh", 1)
-	must(t, s.AddToken(t.Context(), tok))
-	wantKind(t, s.Enroll(t.Context(), tok.Secret, client("taken"), nil), webjob.Conflict)
-	got, err := s.Token(t.Context(), tok.Secret)
-	must(t, err)
-	wantEqual(t, got.Uses, int64(1))
-	must(t, s.Enroll(t.Context(), tok.Secret, client("free"), nil))
-	c, err := s.Client(t.Context(), "free")
-	must(t, err)
-	wantEqual(t, c, client("free"))
-	_, err = s.Client(t.Context(), "nobody")
-	wantKind(t, err, webjob.NotFound)
-}
-
 func clientPages(t *testing.T, s webjob.Store) {
 	enroll(t, s, "c", "a", "b")
 	first, err := s.ListClients(t.Context(), webjob.Page{Limit: 2})
@@ -153,18 +109,6 @@ func clientPages(t *testing.T, s webjob.Store) {
 	wantEqual(t, second, []webjob.Client{client("c")})
 }
 
-func revocation(t *testing.T, s webjob.Store) {
-	enroll(t, s, "bad")
-	must(t, s.RevokeClient(t.Context(), "bad", "stolen", now))
-	must(t, s.RevokeClient(t.Context(), "bad", "again", now.Add(time.Hour)))
-	c, err := s.Client(t.Context(), "bad")
-	must(t, err)
-	if !c.Revoked() || c.Reason != "stolen" || !c.RevokedAt.Equal(now) {
-		t.Fatalf("got %+v", c)
-	}
-	wantKind(t, s.RevokeClient(t.Context(), "nobody", "", now), webjob.NotFound)
-}
-
 func lastSeen(t *testing.T, s webjob.Store) {
 	enroll(t, s, "a")
 	must(t, s.SawClients(t.Context(), map[string]time.Time{"a": now, "nobody": now}))
@@ -172,19 +116,6 @@ func lastSeen(t *testing.T, s webjob.Store) {
 	c, err := s.Client(t.Context(), "a")
 	must(t, err)
 	wantEqual(t, c.LastSeen, now)
-}
-
-func operators(t *testing.T, s webjob.Store) {
-	tok := token("op", 2)
-	must(t, s.AddToken(t.Context(), tok))
-	o := webjob.Operator{Name: "alice", Key: webjob.DigestOf([]byte("k")), EnrolledAt: now}
-	must(t, s.AddOperator(t.Context(), tok.Secret, o))
-	wantKind(t, s.AddOperator(t.Context(), tok.Secret, o), webjob.Conflict)
-	got, err := s.Operator(t.Context(), "alice")
-	must(t, err)
-	wantEqual(t, got, o)
-	_, err = s.Operator(t.Context(), "mallory")
-	wantKind(t, err, webjob.NotFound)
 }
 
 func version(name string, n int64, scope webjob.Scope) webjob.JobVersion {

@@ -9,67 +9,61 @@ import (
 	"webjob.dev/webjob"
 )
 
-// AddToken implements [webjob.Tokens].
-func (s *Store) AddToken(ctx context.Context, t webjob.Token) error {
-	labels, err := json.Marshal(t.Labels)
-	if err != nil {
-		return err
-	}
-	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
-		_, err := c.ExecContext(ctx, `INSERT INTO tokens (secret, id, role, labels, uses, expires) VALUES (?, ?, ?, ?, ?, ?)`,
-			t.Secret, t.ID, t.Role, string(labels), t.Uses, micros(t.Expires))
-		if isUnique(err) {
-			return webjob.Errorf(webjob.Conflict, "token %s exists already; make a new one", t.ID)
-		}
-		return err
-	})
-}
-
-// Token implements [webjob.Tokens].
-func (s *Store) Token(ctx context.Context, secret webjob.Digest) (webjob.Token, error) {
-	t := webjob.Token{Secret: secret}
-	var labels string
-	var expires sql.NullInt64
-	err := s.read.QueryRowContext(ctx, `SELECT id, role, labels, uses, expires FROM tokens WHERE secret = ? AND uses > 0`, secret).
-		Scan(&t.ID, &t.Role, &labels, &t.Uses, &expires)
-	if err != nil {
-		return t, one(err, "token is unknown or used up")
-	}
-	t.Expires = fromMicros(expires)
-	return t, backendError(json.Unmarshal([]byte(labels), &t.Labels))
-}
-
-// useToken takes one use of the token.
-func useToken(ctx context.Context, c *sql.Conn, secret webjob.Digest) error {
-	result, err := c.ExecContext(ctx, `UPDATE tokens SET uses = uses - 1 WHERE secret = ? AND uses > 0`, secret)
-	if err != nil {
-		return err
-	}
-	if n, err := result.RowsAffected(); err != nil || n == 1 {
-		return err
-	}
-	return webjob.Errorf(webjob.Refused, "token is unknown or used up; ask for a new one")
-}
-
 // Enroll implements [webjob.Clients].
-func (s *Store) Enroll(ctx context.Context, secret webjob.Digest, client webjob.Client, deliveries []webjob.Delivery) error {
+func (s *Store) Enroll(ctx context.Context, secret webjob.Digest, client webjob.Client, certificate webjob.Certificate, deliveries []webjob.Delivery) error {
 	labels, err := json.Marshal(client.Labels)
 	if err != nil {
 		return err
 	}
 	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
-		if err := useToken(ctx, c, secret); err != nil {
+		token, err := useToken(ctx, c, secret, webjob.RoleClient, client.ID)
+		if err != nil {
 			return err
 		}
-		_, err := c.ExecContext(ctx, `INSERT INTO clients (id, labels, platform, key, enrolled_at) VALUES (?, ?, ?, ?, ?)`,
-			client.ID, string(labels), client.Platform, client.Key, micros(client.EnrolledAt))
+		if token.Name != "" {
+			err = takeBack(ctx, c, client)
+		} else {
+			_, err = c.ExecContext(ctx, `INSERT INTO clients (id, labels, platform, key, enrolled_at) VALUES (?, ?, ?, ?, ?)`,
+				client.ID, string(labels), client.Platform, client.Key, micros(client.EnrolledAt))
+		}
 		if isUnique(err) {
-			return webjob.Errorf(webjob.Conflict, "client id %s is taken; choose another with --id", client.ID)
+			return webjob.Errorf(webjob.Conflict, "client id %s is taken; choose another with --id, or let it come back with a new key: webjobctl client readmit %s --new-key", client.ID, client.ID)
 		}
 		if err != nil {
 			return err
 		}
+		if err := addCertificate(ctx, c, webjob.RoleClient, client.ID, certificate); err != nil {
+			return err
+		}
 		return insertDeliveries(ctx, c, deliveries)
+	})
+}
+
+// takeBack gives a known client a new key. What the machine of before said of itself, and
+// what was said against it, is forgotten.
+func takeBack(ctx context.Context, c *sql.Conn, client webjob.Client) error {
+	_, err := c.ExecContext(ctx, `UPDATE clients SET platform = ?, key = ?, enrolled_at = ?, revoked_at = NULL, reason = '', suspended_at = NULL,
+		last_seen = NULL, overdue_at = NULL, facts = NULL, asked_at = NULL, approved_until = NULL, clone = NULL WHERE id = ?`,
+		client.Platform, client.Key, micros(client.EnrolledAt), client.ID)
+	if err != nil {
+		return err
+	}
+	_, err = c.ExecContext(ctx, `DELETE FROM chains WHERE client = ?`, client.ID)
+	return err
+}
+
+// RenewClient implements [webjob.Clients].
+func (s *Store) RenewClient(ctx context.Context, id string, key webjob.Digest, certificate webjob.Certificate) error {
+	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
+		n, err := affected(c.ExecContext(ctx, `UPDATE clients SET asked_at = NULL, approved_until = NULL
+			WHERE id = ? AND key = ? AND revoked_at IS NULL AND suspended_at IS NULL`, id, key))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return webjob.Errorf(webjob.Conflict, "client %s has another key now, or was shut out", id)
+		}
+		return addCertificate(ctx, c, webjob.RoleClient, id, certificate)
 	})
 }
 
@@ -116,7 +110,22 @@ func (s *Store) ListClients(ctx context.Context, p webjob.Page) ([]webjob.Client
 
 // RevokeClient implements [webjob.Clients].
 func (s *Store) RevokeClient(ctx context.Context, id, reason string, at time.Time) error {
-	return s.setClient(ctx, id, `UPDATE clients SET revoked_at = coalesce(revoked_at, ?1), reason = iif(revoked_at IS NULL, ?2, reason) WHERE id = ?`, micros(at), reason)
+	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error { return revokeClient(ctx, c, id, reason, at) })
+}
+
+func revokeClient(ctx context.Context, c *sql.Conn, id, reason string, at time.Time) error {
+	n, err := affected(c.ExecContext(ctx, `UPDATE clients SET revoked_at = coalesce(revoked_at, ?1), reason = iif(revoked_at IS NULL, ?2, reason) WHERE id = ?3`, micros(at), reason, id))
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return unknownClient(id)
+	}
+	return revokeHolder(ctx, c, webjob.RoleClient, id, at)
+}
+
+func unknownClient(id string) error {
+	return webjob.Errorf(webjob.NotFound, "client %s is not enrolled here", id)
 }
 
 // SuspendClient implements [webjob.Clients].
@@ -141,14 +150,10 @@ func (s *Store) SetFacts(ctx context.Context, id string, facts webjob.Facts) err
 // setClient makes a change of one client; the id is the last argument of the update.
 func (s *Store) setClient(ctx context.Context, id, update string, args ...any) error {
 	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
-		result, err := c.ExecContext(ctx, update, append(args, id)...)
-		if err != nil {
+		if n, err := affected(c.ExecContext(ctx, update, append(args, id)...)); err != nil || n == 1 {
 			return err
 		}
-		if n, err := result.RowsAffected(); err != nil || n == 1 {
-			return err
-		}
-		return webjob.Errorf(webjob.NotFound, "client %s is not enrolled here", id)
+		return unknownClient(id)
 	})
 }
 
@@ -184,28 +189,4 @@ func (s *Store) MarkOverdue(ctx context.Context, before, at time.Time, notify fu
 		return nil
 	})
 	return marked, err
-}
-
-// AddOperator implements [webjob.Operators].
-func (s *Store) AddOperator(ctx context.Context, secret webjob.Digest, o webjob.Operator) error {
-	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
-		if err := useToken(ctx, c, secret); err != nil {
-			return err
-		}
-		_, err := c.ExecContext(ctx, `INSERT INTO operators (name, key, enrolled_at) VALUES (?, ?, ?)`, o.Name, o.Key, micros(o.EnrolledAt))
-		if isUnique(err) {
-			return webjob.Errorf(webjob.Conflict, "operator name %s is taken; choose another with --name", o.Name)
-		}
-		return err
-	})
-}
-
-// Operator implements [webjob.Operators].
-func (s *Store) Operator(ctx context.Context, name string) (webjob.Operator, error) {
-	o := webjob.Operator{Name: name}
-	var enrolled, revoked sql.NullInt64
-	err := s.read.QueryRowContext(ctx, `SELECT key, enrolled_at, revoked_at FROM operators WHERE name = ?`, name).
-		Scan(&o.Key, &enrolled, &revoked)
-	o.EnrolledAt, o.RevokedAt = fromMicros(enrolled), fromMicros(revoked)
-	return o, one(err, "operator %s is unknown here", name)
 }

@@ -1,0 +1,111 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"time"
+
+	"webjob.dev/webjob"
+)
+
+// AddToken implements [webjob.Tokens].
+func (s *Store) AddToken(ctx context.Context, t webjob.Token) error {
+	labels, err := json.Marshal(t.Labels)
+	if err != nil {
+		return err
+	}
+	grants, err := json.Marshal(t.Grants)
+	if err != nil {
+		return err
+	}
+	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
+		if t.Name != "" {
+			if err := endForReturn(ctx, c, t); err != nil {
+				return err
+			}
+		}
+		n, err := affected(c.ExecContext(ctx, `INSERT INTO tokens (secret, id, role, name, labels, grants, uses, total, expires, made_by, made_at)
+			SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 WHERE NOT EXISTS (SELECT 1 FROM tokens WHERE id = ?2)`,
+			t.Secret, t.ID, t.Role, t.Name, string(labels), string(grants), t.Uses, t.Total, micros(t.Expires), t.MadeBy, micros(t.MadeAt)))
+		if n == 0 && err == nil || isUnique(err) {
+			return webjob.Errorf(webjob.Conflict, "token %s exists already; make a new one", t.ID)
+		}
+		return err
+	})
+}
+
+// endForReturn ends what the holder of a name had, who is to come back with the token.
+func endForReturn(ctx context.Context, c *sql.Conn, t webjob.Token) error {
+	reason := "comes back with a new key, by token " + t.ID
+	if t.Role == webjob.RoleOperator {
+		return revokeOperator(ctx, c, t.Name, reason, t.MadeAt)
+	}
+	return revokeClient(ctx, c, t.Name, reason, t.MadeAt)
+}
+
+const tokenColumns = `rowid, secret, id, role, name, labels, grants, uses, total, expires, made_by, made_at, revoked_at`
+
+func scanToken(row scanner) (webjob.Token, error) {
+	var t webjob.Token
+	var labels, grants string
+	var expires, made, revoked sql.NullInt64
+	if err := row.Scan(&t.Sequence, &t.Secret, &t.ID, &t.Role, &t.Name, &labels, &grants, &t.Uses, &t.Total, &expires, &t.MadeBy, &made, &revoked); err != nil {
+		return t, err
+	}
+	t.Expires, t.MadeAt, t.RevokedAt = fromMicros(expires), fromMicros(made), fromMicros(revoked)
+	if err := json.Unmarshal([]byte(grants), &t.Grants); err != nil {
+		return t, err
+	}
+	return t, json.Unmarshal([]byte(labels), &t.Labels)
+}
+
+// Token implements [webjob.Tokens].
+func (s *Store) Token(ctx context.Context, secret webjob.Digest) (webjob.Token, error) {
+	t, err := scanToken(s.read.QueryRowContext(ctx, `SELECT `+tokenColumns+` FROM tokens WHERE secret = ? AND uses > 0 AND revoked_at IS NULL`, secret))
+	return t, one(err, "token is unknown, used up or revoked")
+}
+
+// ListTokens implements [webjob.Tokens].
+func (s *Store) ListTokens(ctx context.Context, p webjob.Page) ([]webjob.Token, error) {
+	if p.After == "" {
+		return all(ctx, s.read, scanToken, `SELECT `+tokenColumns+` FROM tokens ORDER BY rowid DESC LIMIT ?`, p.Limit)
+	}
+	return all(ctx, s.read, scanToken, `SELECT `+tokenColumns+` FROM tokens WHERE rowid < CAST(? AS INTEGER) ORDER BY rowid DESC LIMIT ?`, p.After, p.Limit)
+}
+
+// RevokeToken implements [webjob.Tokens].
+func (s *Store) RevokeToken(ctx context.Context, id string, at time.Time) (t webjob.Token, err error) {
+	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+		n, err := affected(c.ExecContext(ctx, `UPDATE tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?`, micros(at), id))
+		switch {
+		case err != nil:
+			return err
+		case n == 0:
+			return webjob.Errorf(webjob.NotFound, "there is no token %.40q; webjobctl token list shows their ids", id)
+		case n > 1: // of a store from before ids were unique
+			return webjob.Errorf(webjob.Conflict, "%d tokens have the id %s; let them expire", n, id)
+		}
+		t, err = scanToken(c.QueryRowContext(ctx, `SELECT `+tokenColumns+` FROM tokens WHERE id = ?`, id))
+		return err
+	})
+	return t, err
+}
+
+// revokeTokens makes tokens useless that nobody revoked before.
+func revokeTokens(ctx context.Context, c *sql.Conn, at time.Time, where string, args ...any) error {
+	_, err := c.ExecContext(ctx, `UPDATE tokens SET revoked_at = ? WHERE revoked_at IS NULL AND uses > 0 AND `+where, append([]any{micros(at)}, args...)...)
+	return err
+}
+
+// useToken takes one use of the token, which must be of the role and for the name.
+func useToken(ctx context.Context, c *sql.Conn, secret webjob.Digest, role webjob.Role, name string) (webjob.Token, error) {
+	n, err := affected(c.ExecContext(ctx, `UPDATE tokens SET uses = uses - 1 WHERE secret = ? AND role = ? AND uses > 0 AND revoked_at IS NULL AND name IN ('', ?)`, secret, role, name))
+	if err != nil {
+		return webjob.Token{}, err
+	}
+	if n == 0 {
+		return webjob.Token{}, webjob.Errorf(webjob.Refused, "token is unknown, used up or revoked; ask for a new one")
+	}
+	return scanToken(c.QueryRowContext(ctx, `SELECT `+tokenColumns+` FROM tokens WHERE secret = ?`, secret))
+}
