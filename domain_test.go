@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -186,4 +187,40 @@ func FuzzRecord(f *testing.F) {
 		}
 		_ = webjob.NewResult(&r, data, time.Time{})
 	})
+}
+
+func TestGrants(t *testing.T) {
+	for text, want := range map[string]webjob.Grant{
+		"viewer":                           {Role: webjob.Viewer},
+		" operator on  site=lab ":          {Role: webjob.OrderingRole, On: "site=lab"},
+		"admin on all":                     {Role: webjob.Admin},
+		"approver on (id=a* or id=b*)":     {Role: webjob.Approver, On: "(id=a* or id=b*)"},
+		"publisher on site=on and not a=b": {Role: webjob.Publisher, On: "site=on and not a=b"},
+	} {
+		got, err := webjob.ParseGrant(text)
+		if err != nil || got != want {
+			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+		if again, err := webjob.ParseGrant(got.String()); err != nil || again != got {
+			t.Errorf("%q comes back as %+v, %v", got.String(), again, err)
+		}
+	}
+	for _, text := range []string{"", "boss", "viewer,operator", "operator on ", "operator on site", "operator site=lab", "viewer on site=lab on all"} {
+		if g, err := webjob.ParseGrant(text); webjob.KindOf(err) != webjob.Invalid {
+			t.Errorf("%q: %+v, %v", text, g, err)
+		}
+	}
+	long := webjob.Grant{Role: webjob.Viewer, On: "site=" + strings.Repeat("a", 250)}
+	for name, grants := range map[string][]webjob.Grant{
+		"none": nil, "twice": {{Role: webjob.Viewer}, {Role: webjob.Viewer}}, "all, but not plainly": {{Role: webjob.Viewer, On: "all"}},
+		"nine":     slices.Repeat([]webjob.Grant{{Role: webjob.Viewer}}, 9),
+		"together": {long, {Role: webjob.Admin, On: long.On}, {Role: webjob.Publisher, On: long.On}, {Role: webjob.Approver, On: long.On}},
+	} {
+		if err := webjob.CheckGrants(grants); webjob.KindOf(err) != webjob.Invalid {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := webjob.CheckGrants([]webjob.Grant{{Role: webjob.Viewer}, long}); err != nil {
+		t.Error(err)
+	}
 }
