@@ -55,6 +55,35 @@ func ActOf(ctx context.Context) *PendingAct {
 	return a
 }
 
+// maxActDetail bounds what an entry says of the state before and after.
+const maxActDetail = 16 << 10
+
+// Describe says what the act of a context is about, before the change is made: its target,
+// and what is so before and after, as JSON; nil leaves one out. Without an act it does
+// nothing.
+func Describe(ctx context.Context, target string, before, after any) {
+	a := ActOf(ctx)
+	if a == nil || a.Recorded() {
+		return
+	}
+	a.Target, a.Before, a.After = target, detail(before), detail(after)
+}
+
+// detail encodes v; of what is too large it keeps the size and the digest.
+func detail(v any) json.RawMessage {
+	if v == nil {
+		return nil
+	}
+	text, err := json.Marshal(v)
+	if err == nil && len(text) > maxActDetail {
+		text, err = json.Marshal(map[string]any{"bytes": len(text), "digest": DigestOf(text)})
+	}
+	if err != nil {
+		text, _ = json.Marshal(map[string]string{"error": err.Error()}) // a map of texts can always be encoded
+	}
+	return text
+}
+
 // Record marks the act as written to the log. It reports whether it was not before.
 func (a *PendingAct) Record() bool { return !a.recorded.Swap(true) }
 

@@ -113,8 +113,8 @@ type Token struct {
 	ID       string `json:"id"` // the first digits of Secret, for people
 	Secret   Digest `json:"-"`  // digest of the token's secret
 	Role     Role   `json:"role"`
-	// Name binds the token to a client or operator that comes back with a new key, under
-	// its own name; "" is for new ones.
+	// Name binds the token to one client or operator; "" is for any new one. Without grants
+	// it is one that comes back with a new key, under its own name.
 	Name    string    `json:"name,omitempty"`
 	Labels  Labels    `json:"labels,omitempty"`
 	Grants  []Grant   `json:"grants,omitempty"` // of a new operator
@@ -126,6 +126,9 @@ type Token struct {
 	// RevokedAt is set when nobody can use it any more, whatever uses are left.
 	RevokedAt time.Time `json:"revoked_at,omitzero"`
 }
+
+// Returns reports whether the token is for one who comes back.
+func (t Token) Returns() bool { return t.Name != "" && len(t.Grants) == 0 }
 
 // Bounds of a token.
 const (
@@ -155,12 +158,11 @@ func (t Token) Check(now time.Time) error {
 			return Errorf(Invalid, "the token is for a client, which has no role of an operator")
 		}
 	case RoleOperator:
-		if t.Name == "" {
-			if err := CheckGrants(t.Grants); err != nil {
-				return Errorf(Invalid, "token for an operator: %w", err)
-			}
-		} else if len(t.Grants) > 0 {
-			return Errorf(Invalid, "operator %s comes back with the roles of before; webjobctl operator role changes them", t.Name)
+		if t.Returns() {
+			break // it has the roles of before
+		}
+		if err := CheckGrants(t.Grants); err != nil {
+			return Errorf(Invalid, "token for an operator: %w", err)
 		}
 	default:
 		return Errorf(Invalid, "token role %.40q is unknown; use client or operator", string(t.Role))

@@ -30,9 +30,9 @@ type Store interface {
 
 // Tokens keeps one-time tokens by the digest of their secret.
 type Tokens interface {
-	// AddToken adds a token; one whose id is taken is Conflict. One that names a client or
-	// operator ends what that one had: it is revoked until it comes back with the token,
-	// and tokens of before for the same name do not count any more.
+	// AddToken adds a token; one whose id is taken is Conflict. One with which a client or
+	// operator comes back ends what that one had: it is revoked until then, and tokens of
+	// before for the same name do not count any more.
 	AddToken(ctx context.Context, t Token) error
 	// Token returns a token that has uses and was not revoked, expired or not.
 	Token(ctx context.Context, secret Digest) (Token, error)
@@ -46,7 +46,7 @@ type Tokens interface {
 type Clients interface {
 	// Enroll takes one use from the token and adds the client with its certificate and the
 	// deliveries, all or nothing. An unknown, used-up or revoked token is Refused, a taken
-	// id Conflict. A token that names the client gives it the new key and platform
+	// id Conflict. A token with which it comes back gives it the new key and platform
 	// instead, and forgets its revocation, suspension, clone and tickets; its labels stay,
 	// and its certificates of before stay revoked.
 	Enroll(ctx context.Context, secret Digest, c Client, certificate Certificate, deliveries []Delivery) error
@@ -90,8 +90,8 @@ type Clients interface {
 // clients: a change that would take away the last one is Refused.
 type Operators interface {
 	// AddOperator takes one use from the token and adds the operator with its certificate,
-	// all or nothing. The token says which grants it has and who added it. A token that
-	// names the operator gives it the new key instead, and forgets its revocation.
+	// all or nothing. The token says which grants it has and who added it. A token
+	// with which it comes back gives it the new key instead, and forgets its revocation.
 	AddOperator(ctx context.Context, secret Digest, o Operator, certificate Certificate) (Operator, error)
 	Operator(ctx context.Context, name string) (Operator, error)
 	// ListOperators returns operators by name, ascending; Page.After is a name.

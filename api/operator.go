@@ -21,16 +21,24 @@ const (
 	PathDeliveries      = "/api/v1/deliveries"
 	PathHooks           = "/api/v1/hooks"
 	PathConfig          = "/api/v1/config"
+	PathOperators       = "/api/v1/operators"
+	PathRenew           = "/api/v1/renew"
+	PathAudit           = "/api/v1/audit"
 )
 
 // NewTokenRequest registers a one-time token. The secret itself stays with the
 // operator until someone enrols with it.
 type NewTokenRequest struct {
-	Secret     webjob.Digest `json:"secret"` // digest of the secret
-	Role       webjob.Role   `json:"role"`
-	Labels     webjob.Labels `json:"labels,omitempty"`
-	Uses       int64         `json:"uses"`
-	TTLSeconds int64         `json:"ttl_seconds"`
+	Secret webjob.Digest `json:"secret"` // digest of the secret
+	Role   webjob.Role   `json:"role"`
+	// Name is of the client or operator that comes back with the token; with Grants, of a
+	// new operator.
+	Name       string         `json:"name,omitempty"`
+	Labels     webjob.Labels  `json:"labels,omitempty"`
+	Grants     []webjob.Grant `json:"grants,omitempty"`
+	Uses       int64          `json:"uses"`
+	TTLSeconds int64          `json:"ttl_seconds"`
+	Reason     string         `json:"reason,omitempty"`
 }
 
 // NewTokenResponse is the token as the server keeps it.
@@ -58,6 +66,12 @@ func OperatorBlobPath(d webjob.Digest) string { return PathOperatorBlobs + strin
 
 // ResultPath returns the path of a result, or of something below it.
 func ResultPath(run string, rest ...string) string { return join(PathOperatorResults, run, rest) }
+
+// TokenPath returns the path of an action on a token.
+func TokenPath(id string, action ...string) string { return join(PathTokens, id, action) }
+
+// OperatorPath returns the path of an operator, or of an action on it.
+func OperatorPath(name string, action ...string) string { return join(PathOperators, name, action) }
 
 func join(base, name string, rest []string) string {
 	path := base + "/" + url.PathEscape(name)
@@ -143,7 +157,18 @@ type Explained struct {
 	Error  string           `json:"error,omitempty"` // why the files on disk are not in use
 }
 
-// RevokeRequest says why a client is revoked or suspended.
+// RolesRequest gives an operator other roles than it has.
+type RolesRequest struct {
+	Grants []webjob.Grant `json:"grants"`
+	Reason string         `json:"reason,omitempty"`
+}
+
+// RenewRequest asks for a new certificate for the key of the operator who asks.
+type RenewRequest struct {
+	CertificateRequest []byte `json:"certificate_request"` // PKCS #10, DER
+}
+
+// RevokeRequest says why a client, operator or token is revoked, or a client suspended.
 type RevokeRequest struct {
 	Reason string `json:"reason,omitempty"`
 }
@@ -183,12 +208,8 @@ func EncodeResultFilter(f webjob.ResultFilter) url.Values {
 	set("client", f.Client)
 	set("job", f.Job)
 	set("outcome", string(f.Outcome))
-	if !f.Since.IsZero() {
-		q.Set("since", f.Since.UTC().Format(time.RFC3339Nano))
-	}
-	if !f.Until.IsZero() {
-		q.Set("until", f.Until.UTC().Format(time.RFC3339Nano))
-	}
+	encodeTime(q, "since", f.Since)
+	encodeTime(q, "until", f.Until)
 	return q
 }
 
@@ -217,13 +238,8 @@ func DecodeResultFilter(q url.Values) (webjob.ResultFilter, error) {
 	if f.Until, err = decodeTime(q, "until"); err != nil {
 		return f, err
 	}
-	if f.Page, err = DecodePage(q); err != nil {
+	if f.Page, err = DecodeSequencePage(q); err != nil {
 		return f, err
-	}
-	if f.Page.After != "" {
-		if n, err := strconv.ParseInt(f.Page.After, 10, 64); err != nil || n < 0 {
-			return f, webjob.Errorf(webjob.Invalid, "after is %.40q; use the \"next\" of the page before", f.Page.After)
-		}
 	}
 	return f, nil
 }
@@ -242,15 +258,50 @@ func EncodeOrderFilter(f webjob.OrderFilter) url.Values {
 // DecodeOrderFilter reads and checks a query made by EncodeOrderFilter.
 func DecodeOrderFilter(q url.Values) (f webjob.OrderFilter, err error) {
 	f = webjob.OrderFilter{Job: q.Get("job"), State: webjob.OrderState(q.Get("state")), Tag: q.Get("tag")}
-	if f.Page, err = DecodePage(q); err != nil {
+	if f.Page, err = DecodeSequencePage(q); err != nil {
 		return f, err
 	}
-	if f.Page.After != "" {
-		if n, err := strconv.ParseInt(f.Page.After, 10, 64); err != nil || n < 0 {
-			return f, webjob.Errorf(webjob.Invalid, "after is %.40q; use the \"next\" of the page before", f.Page.After)
+	return f, webjob.CheckLine("tag", f.Tag, 100)
+}
+
+// EncodeActFilter returns the filter as a query.
+func EncodeActFilter(f webjob.ActFilter) url.Values {
+	q := EncodePage(f.Page)
+	for key, value := range map[string]string{"actor": f.Actor, "action": f.Action, "target": f.Target} {
+		if value != "" {
+			q.Set(key, value)
 		}
 	}
-	return f, webjob.CheckLine("tag", f.Tag, 100)
+	encodeTime(q, "since", f.Since)
+	encodeTime(q, "until", f.Until)
+	if f.Newest {
+		q.Set("newest", "true")
+	}
+	return q
+}
+
+// DecodeActFilter reads and checks a query made by EncodeActFilter.
+func DecodeActFilter(q url.Values) (f webjob.ActFilter, err error) {
+	f = webjob.ActFilter{Actor: q.Get("actor"), Action: q.Get("action"), Target: q.Get("target"), Newest: q.Get("newest") == "true"}
+	for key, value := range map[string]string{"actor": f.Actor, "action": f.Action, "target": f.Target} {
+		if err := webjob.CheckLine(key, value, 200); err != nil {
+			return f, err
+		}
+	}
+	if f.Since, err = decodeTime(q, "since"); err != nil {
+		return f, err
+	}
+	if f.Until, err = decodeTime(q, "until"); err != nil {
+		return f, err
+	}
+	f.Page, err = DecodeSequencePage(q)
+	return f, err
+}
+
+func encodeTime(q url.Values, key string, t time.Time) {
+	if !t.IsZero() {
+		q.Set(key, t.UTC().Format(time.RFC3339Nano))
+	}
 }
 
 func decodeTime(q url.Values, key string) (time.Time, error) {
@@ -273,6 +324,18 @@ func EncodePage(p webjob.Page) url.Values {
 	}
 	q.Set("limit", strconv.Itoa(p.Limit))
 	return q
+}
+
+// DecodeSequencePage is DecodePage of a list that goes by sequence.
+func DecodeSequencePage(q url.Values) (webjob.Page, error) {
+	p, err := DecodePage(q)
+	if err != nil || p.After == "" {
+		return p, err
+	}
+	if n, err := strconv.ParseInt(p.After, 10, 64); err != nil || n < 0 {
+		return p, webjob.Errorf(webjob.Invalid, "after is %.40q; use the \"next\" of the page before", p.After)
+	}
+	return p, nil
 }
 
 // DecodePage reads and checks a query made by EncodePage.

@@ -20,7 +20,7 @@ func (s *Store) Enroll(ctx context.Context, secret webjob.Digest, client webjob.
 		if err != nil {
 			return err
 		}
-		if token.Name != "" {
+		if token.Returns() {
 			err = takeBack(ctx, c, client)
 		} else {
 			_, err = c.ExecContext(ctx, `INSERT INTO clients (id, labels, platform, key, enrolled_at) VALUES (?, ?, ?, ?, ?)`,

@@ -20,7 +20,7 @@ func (s *Store) AddToken(ctx context.Context, t webjob.Token) error {
 		return err
 	}
 	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
-		if t.Name != "" {
+		if t.Returns() {
 			if err := endForReturn(ctx, c, t); err != nil {
 				return err
 			}

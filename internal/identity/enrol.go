@@ -1,0 +1,146 @@
+package identity
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"net/netip"
+	"slices"
+
+	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/trust"
+	"webjob.dev/webjob/wire"
+)
+
+// Enroll makes a client of whoever holds a token, and returns a certificate for the key in
+// the request. When anything is wrong the token keeps its use.
+func (r *Room) Enroll(ctx context.Context, request wire.EnrollRequest, address netip.Addr) (wire.EnrollResponse, error) {
+	token, err := r.token(ctx, request, webjob.RoleClient)
+	if err != nil {
+		return wire.EnrollResponse{}, err
+	}
+	if err := request.Platform.Check(); err != nil {
+		return wire.EnrollResponse{}, err
+	}
+	client := webjob.Client{ID: request.ID, Labels: token.Labels, Platform: request.Platform, EnrolledAt: now()}
+	if token.Returns() {
+		before, err := r.Store.Client(ctx, request.ID)
+		if err != nil {
+			return wire.EnrollResponse{}, err
+		}
+		client.Labels = before.Labels
+	}
+	if err := r.AllowClient(client, address); err != nil {
+		return wire.EnrollResponse{}, err
+	}
+	root, err := r.pinned(request.TrustRoot)
+	if err != nil {
+		return wire.EnrollResponse{}, err
+	}
+	response, certificate, err := r.certify(request, webjob.RoleClient)
+	if err != nil {
+		return wire.EnrollResponse{}, err
+	}
+	client.Key = trust.KeyDigest(certificate)
+	if err := r.Store.Enroll(ctx, token.Secret, client, noted(certificate), r.Enrolled(client)); err != nil {
+		return wire.EnrollResponse{}, err
+	}
+	r.Wake()
+	if token.Returns() {
+		r.ForgetTickets(client.ID)
+	}
+	if err := r.Join(ctx, client.ID); err != nil {
+		r.Log.Error("a new client joined no order", "client", client.ID, "error", err)
+	}
+	response.Labels, response.TrustRoot = client.Labels, root
+	if token.Returns() {
+		response.Labels = token.Labels // what its token says; the signed ones come with the job repository
+	}
+	return response, nil
+}
+
+// pinned returns the root that a token pins.
+func (r *Room) pinned(d webjob.Digest) ([]byte, error) {
+	roots, err := r.Roots()
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(roots, func(root []byte) bool { return webjob.DigestOf(root) == d })
+	if i < 0 {
+		return nil, webjob.Errorf(webjob.Refused, "the token pins root %s, which this server's job repository never had; ask for a new token", d.Short())
+	}
+	return roots[i], nil
+}
+
+// Login makes an operator of whoever holds an operator's token. The act of the context is
+// its own.
+func (r *Room) Login(ctx context.Context, request wire.EnrollRequest, address netip.Addr) (wire.EnrollResponse, error) {
+	token, err := r.token(ctx, request, webjob.RoleOperator)
+	if err != nil {
+		return wire.EnrollResponse{}, err
+	}
+	if err := r.AllowOperator(request.ID, address); err != nil {
+		return wire.EnrollResponse{}, err
+	}
+	response, certificate, err := r.certify(request, webjob.RoleOperator)
+	if err != nil {
+		return wire.EnrollResponse{}, err
+	}
+	operator := webjob.Operator{Name: request.ID, Key: trust.KeyDigest(certificate), EnrolledAt: now()}
+	if act := webjob.ActOf(ctx); act != nil {
+		act.Actor = request.ID
+	}
+	webjob.Describe(ctx, request.ID, nil, map[string]any{"token": token.ID, "key": operator.Key})
+	if _, err := r.Store.AddOperator(ctx, token.Secret, operator, noted(certificate)); err != nil {
+		return wire.EnrollResponse{}, err
+	}
+	r.CutOperator(request.ID) // a holder of the key of before, if any
+	return response, nil
+}
+
+// token returns the token of a request that may use it, without using it up.
+func (r *Room) token(ctx context.Context, request wire.EnrollRequest, role webjob.Role) (webjob.Token, error) {
+	if err := webjob.CheckClientID(request.ID); err != nil {
+		return webjob.Token{}, err
+	}
+	token, err := r.Store.Token(ctx, webjob.DigestOf(request.Secret))
+	switch {
+	case webjob.KindOf(err) == webjob.NotFound:
+		err = webjob.Errorf(webjob.Refused, "token is unknown, used up or revoked; ask for a new one")
+	case err != nil:
+	case token.Role != role:
+		err = webjob.Errorf(webjob.Refused, "token is for a new %s, not a new %s; ask for the right kind", token.Role, role)
+	case !now().Before(token.Expires):
+		err = webjob.Errorf(webjob.Refused, "token expired at %s; ask for a new one", token.Expires.Format("2006-01-02 15:04:05 UTC"))
+	case token.Name != "" && token.Name != request.ID:
+		option := map[webjob.Role]string{webjob.RoleClient: "--id", webjob.RoleOperator: "--name"}[role]
+		err = webjob.Errorf(webjob.Refused, "token is for %s %s, and for no other name; add %s %s", role, token.Name, option, token.Name)
+	}
+	return token, err
+}
+
+// certify issues a certificate for the key of a request.
+func (r *Room) certify(request wire.EnrollRequest, role webjob.Role) (wire.EnrollResponse, *x509.Certificate, error) {
+	public, err := trust.ParseCertificateRequest(request.CertificateRequest)
+	if err != nil {
+		return wire.EnrollResponse{}, nil, err
+	}
+	certificate, err := r.issue(role, request.ID, public)
+	if err != nil {
+		return wire.EnrollResponse{}, nil, err
+	}
+	return wire.EnrollResponse{
+		ID:          request.ID,
+		Certificate: string(trust.CertificatePEM(certificate)),
+		Authority:   string(r.Authority.PEM()),
+	}, certificate, nil
+}
+
+func (r *Room) issue(role webjob.Role, name string, key crypto.PublicKey) (*x509.Certificate, error) {
+	return r.Authority.IssueIdentity(trust.Identity{Role: role, Name: name}, key, now())
+}
+
+// noted is what the store keeps of a certificate.
+func noted(certificate *x509.Certificate) webjob.Certificate {
+	return webjob.Certificate{Serial: certificate.SerialNumber, NotAfter: certificate.NotAfter.UTC()}
+}

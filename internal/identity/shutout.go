@@ -1,0 +1,223 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"webjob.dev/webjob"
+	"webjob.dev/webjob/api"
+)
+
+// NewToken registers a one-time token of which the caller keeps the secret. When it is one
+// for a client or operator that comes back, what that one had ends at once.
+func (r *Room) NewToken(ctx context.Context, request api.NewTokenRequest, by string) (webjob.Token, error) {
+	secret, err := webjob.ParseDigest(string(request.Secret))
+	if err != nil {
+		return webjob.Token{}, err
+	}
+	at := now()
+	token := webjob.Token{
+		ID: secret.Short(), Secret: secret, Role: request.Role, Name: request.Name, Labels: request.Labels, Grants: request.Grants,
+		Uses: request.Uses, Total: request.Uses, Expires: at.Add(lifetime(request.TTLSeconds)), MadeBy: by, MadeAt: at,
+	}
+	if err := token.Check(at); err != nil {
+		return webjob.Token{}, err
+	}
+	if err := r.describeToken(ctx, token); err != nil {
+		return webjob.Token{}, err
+	}
+	if err := r.Store.AddToken(ctx, token); err != nil {
+		return webjob.Token{}, err
+	}
+	if !token.Returns() {
+		return token, nil
+	}
+	r.cut(ctx, token.Role, token.Name)
+	return token, r.Revocations.Renew(ctx)
+}
+
+// lifetime returns a span of so many seconds, kept within what can be judged.
+func lifetime(seconds int64) time.Duration {
+	most := int64(webjob.MaxTokenLifetime/time.Second) + 1
+	return time.Duration(max(0, min(seconds, most))) * time.Second
+}
+
+// describeToken says what a token is for; of one who comes back, also that the key of
+// before ends.
+func (r *Room) describeToken(ctx context.Context, token webjob.Token) error {
+	var before any
+	target := token.ID
+	if token.Name != "" {
+		target = token.Name
+	}
+	if token.Returns() {
+		var key webjob.Digest
+		if token.Role == webjob.RoleOperator {
+			o, err := r.Store.Operator(ctx, token.Name)
+			if err != nil {
+				return err
+			}
+			key = o.Key
+		} else {
+			c, err := r.Store.Client(ctx, token.Name)
+			if err != nil {
+				return err
+			}
+			key = c.Key
+		}
+		before = map[string]any{"key": key}
+	}
+	webjob.Describe(ctx, target, before, map[string]any{"token": token})
+	return nil
+}
+
+// cut ends the connections of one who is shut out. Who shuts itself out gets its answer:
+// the next request is refused.
+func (r *Room) cut(ctx context.Context, role webjob.Role, name string) {
+	if role == webjob.RoleClient {
+		r.CutClient(name)
+		return
+	}
+	if act := webjob.ActOf(ctx); act == nil || act.Actor != name {
+		r.CutOperator(name)
+	}
+}
+
+// RevokeToken makes a token useless.
+func (r *Room) RevokeToken(ctx context.Context, id string) (webjob.Token, error) {
+	webjob.Describe(ctx, id, nil, map[string]any{"revoked": true})
+	return r.Store.RevokeToken(ctx, id, now())
+}
+
+// Revoke shuts a client out for good: until it comes back with a new key.
+func (r *Room) Revoke(ctx context.Context, id, reason string) error {
+	if err := r.describeClient(ctx, id, "revoked"); err != nil {
+		return err
+	}
+	if err := r.Store.RevokeClient(ctx, id, reason, now()); err != nil {
+		return err
+	}
+	r.CutClient(id)
+	return r.Revocations.Renew(ctx)
+}
+
+// Suspend shuts a client out for now.
+func (r *Room) Suspend(ctx context.Context, id, reason string) error {
+	if err := r.describeClient(ctx, id, "suspended"); err != nil {
+		return err
+	}
+	if err := r.Store.SuspendClient(ctx, id, reason, now()); err != nil {
+		return err
+	}
+	r.CutClient(id)
+	return nil
+}
+
+// Readmit ends a suspension, and whatever showed that an identity was copied: an operator
+// has looked into it.
+func (r *Room) Readmit(ctx context.Context, id string) error {
+	c, err := r.Store.Client(ctx, id)
+	if err != nil {
+		return err
+	}
+	if c.Revoked() {
+		return webjob.Errorf(webjob.Conflict, "client %s is revoked, which is not undone; it can come back with a new key: webjobctl client readmit %s --new-key", id, id)
+	}
+	if err := r.describeClient(ctx, id, "enrolled"); err != nil {
+		return err
+	}
+	if err := r.Store.SuspendClient(ctx, id, "", time.Time{}); err != nil {
+		return err
+	}
+	if err := r.Store.ForgetClone(ctx, id); err != nil {
+		return err
+	}
+	r.ForgetTickets(id)
+	return nil
+}
+
+func (r *Room) describeClient(ctx context.Context, id, after string) error {
+	c, err := r.Store.Client(ctx, id)
+	if err != nil {
+		return err
+	}
+	before := map[string]any{"state": stateOf(c)}
+	if c.Reason != "" {
+		before["reason"] = c.Reason
+	}
+	webjob.Describe(ctx, id, before, map[string]any{"state": after})
+	return nil
+}
+
+func stateOf(c webjob.Client) string {
+	switch {
+	case c.Revoked():
+		return "revoked"
+	case !c.SuspendedAt.IsZero():
+		return "suspended"
+	}
+	return "enrolled"
+}
+
+// RevokeOperator shuts an operator out, and makes the tokens that it made useless.
+func (r *Room) RevokeOperator(ctx context.Context, name, reason string) error {
+	o, err := r.Store.Operator(ctx, name)
+	if err != nil {
+		return err
+	}
+	state := "active"
+	if o.Revoked() {
+		state = "revoked"
+	}
+	webjob.Describe(ctx, name, map[string]any{"state": state, "grants": o.Grants}, map[string]any{"state": "revoked"})
+	if err := r.Store.RevokeOperator(ctx, name, reason, now()); err != nil {
+		return err
+	}
+	r.cut(ctx, webjob.RoleOperator, name)
+	return r.Revocations.Renew(ctx)
+}
+
+// SetRoles gives an operator other roles.
+func (r *Room) SetRoles(ctx context.Context, name string, grants []webjob.Grant) error {
+	if err := webjob.CheckGrants(grants); err != nil {
+		return err
+	}
+	o, err := r.Store.Operator(ctx, name)
+	if err != nil {
+		return err
+	}
+	webjob.Describe(ctx, name, map[string]any{"grants": o.Grants}, map[string]any{"grants": grants})
+	if err := r.Store.ChangeOperator(ctx, name, o.Grants, grants, now()); err != nil {
+		return err
+	}
+	if !slices.Equal(o.Grants, grants) {
+		r.cut(ctx, webjob.RoleOperator, name) // what is under way began with the roles of before
+	}
+	return nil
+}
+
+// Cloned tells operators and triggers of two holders of one identity and, when the
+// settings say so, shuts them both out.
+func (r *Room) Cloned(ctx context.Context, clone webjob.Clone) {
+	r.Log.Error("two holders of one client identity, or a restored one", "client", clone.Client, "reason", clone.Reason,
+		slog.String("address", clone.Address), slog.Time("at", clone.At), slog.String("other_address", clone.OtherAddress), slog.Time("other_at", clone.OtherAt))
+	client, err := r.Store.Client(ctx, clone.Client)
+	if err != nil {
+		r.Log.Error("a clone could not be told", "client", clone.Client, "error", err)
+		return
+	}
+	err = r.Store.AddClone(ctx, clone, r.ClonedNews(client, clone))
+	if err == nil {
+		r.Wake()
+	}
+	if r.SuspendClones { // even when the news could not be kept
+		err = errors.Join(err, r.Store.SuspendClient(ctx, client.ID, "two holders of one identity: "+clone.Address+" and "+clone.OtherAddress, now()))
+		r.CutClient(client.ID)
+	}
+	if err != nil {
+		r.Log.Error("not all was done about two holders of one identity", "client", clone.Client, "error", err)
+	}
+}
