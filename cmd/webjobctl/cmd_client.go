@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -110,7 +111,7 @@ func clientRevokeCommand(open openHome) *cobra.Command {
 	c := &cobra.Command{
 		Use: "revoke CLIENT", Short: "Shut a client out, at once and for good", Args: cobra.ExactArgs(1),
 		Long: `Revoke makes the server refuse the client's next request, also on open connections. It is
-not undone; the machine can come back with a new token and another id.`,
+not undone; the machine can come back with a new key: see webjobctl client readmit.`,
 		Example: `  webjobctl client revoke web1 --reason "laptop stolen"`,
 		RunE: func(c *cobra.Command, args []string) error {
 			return onClient(c, open, http.MethodPost, args[0], &api.RevokeRequest{Reason: reason}, "revoke")
@@ -145,12 +146,42 @@ that it holds the key with which it was enrolled; make sure that it is still in 
 }
 
 func clientReadmitCommand(open openHome) *cobra.Command {
-	return &cobra.Command{
-		Use: "readmit CLIENT", Short: "Let a suspended client in again", Args: cobra.ExactArgs(1),
+	var newKey bool
+	var reason string
+	var ttl time.Duration
+	c := &cobra.Command{
+		Use: "readmit CLIENT", Short: "Let a suspended client in again, or one come back with a new key", Args: cobra.ExactArgs(1),
+		Long: `Readmit ends a suspension. What showed that two hold the client's identity is forgotten.
+
+With --new-key it prints a token with which the machine enrols anew under the client's own
+name: one that was set up anew, lost its state folder, or was revoked. The key of before
+ends at once, for good. Labels, results and orders of the client stay; its suspension, its
+facts, and what showed a second holder are forgotten. Look at the labels that are printed:
+they are those that were signed or, when none were, those that the server knows.`,
+		Example: `  webjobctl client readmit web1
+  webjobctl client readmit web1 --new-key --reason "new disk"    # then, on web1: webjob enroll --id web1 --token TOKEN`,
 		RunE: func(c *cobra.Command, args []string) error {
-			return onClient(c, open, http.MethodPost, args[0], struct{}{}, "readmit")
+			if !newKey {
+				return onClient(c, open, http.MethodPost, args[0], &api.RevokeRequest{Reason: reason}, "readmit")
+			}
+			if err := webjob.CheckClientID(args[0]); err != nil {
+				return fmt.Errorf("client readmit: %w", err)
+			}
+			s, err := open.session()
+			if err != nil {
+				return err
+			}
+			token, kept, err := s.TokenToReturn(c.Context(), args[0], api.NewTokenRequest{TTLSeconds: int64(ttl / time.Second), Reason: reason})
+			if err != nil {
+				return fmt.Errorf("client readmit: %w", err)
+			}
+			return showToken(c, token, kept)
 		},
 	}
+	c.Flags().BoolVar(&newKey, "new-key", false, "the client comes back with a new key: print a token for it")
+	c.Flags().DurationVar(&ttl, "ttl", 24*time.Hour, "how long the token is good for")
+	c.Flags().StringVar(&reason, "reason", "", "why, for the record")
+	return c
 }
 
 func clientLabelCommand(open openHome) *cobra.Command {

@@ -19,8 +19,9 @@ func loginCommand(open openHome) *cobra.Command {
 		Short: "Become an operator of a server",
 		Long: `Login makes a key that never leaves this folder, checks that the server is the one that
 the token names, and gets an operator's certificate. webjobd init prints the first token;
-later ones come from webjobctl token new --operator.`,
-		Example: `  webjobctl login --token wjt1_...`,
+later ones come from webjobctl operator add or webjobctl operator renew, and are for one
+name.`,
+		Example: `  webjobctl login --token wjt1_... --name paul`,
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			given, err := cli.Secret(c, text)

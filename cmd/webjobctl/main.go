@@ -35,7 +35,7 @@ func main() {
 	}
 	root.AddCommand(loginCommand(open), keyCommand(open), repoCommand(open), tokenCommand(open),
 		jobCommand(open), orderCommand(open), clientCommand(open), resultCommand(open), hookCommand(open), configCommand(open),
-		signCommand(open, ask), verifyCommand(), padCommand(), recipeCommand(open))
+		operatorCommand(open), auditCommand(open), signCommand(open, ask), verifyCommand(), padCommand(), recipeCommand(open))
 	os.Exit(cli.Run(root, os.Args[1:], cli.StatusUsage))
 }
 

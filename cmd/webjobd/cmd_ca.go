@@ -18,7 +18,8 @@ lifetime of clients' certificates (7 days) before the next:
   2. switch:   the new CA issues all certificates; the old one still counts
   3. drop:     the old CA counts no more
 
-Operators log in again after the switch, with a new token.`,
+Operators follow with webjobctl operator renew, between the first two steps. Who did not is
+let in again by one who did: webjobctl operator renew NAME.`,
 	}
 	for _, step := range []struct {
 		name, short string

@@ -19,6 +19,7 @@ import (
 const (
 	loginFile      = "login.json"
 	identityFile   = "identity.pem"    // private key and certificate for the operator listener
+	auditFile      = "audit.json"      // newest entries of audit logs that were verified
 	repositoryFile = "repository.json" // the job repository as this operator verified it
 	keysFolder     = "keys"
 	privateEnd     = ".key"
@@ -278,11 +279,11 @@ func (h *Home) readLogin() (login, []byte, error) {
 		return l, nil, webjob.Errorf(webjob.Invalid, "%w", err)
 	}
 	if err := json.Unmarshal(data, &l); err != nil {
-		return l, nil, webjob.Errorf(webjob.Invalid, "%s is damaged: %w; log in again", h.path(loginFile), err)
+		return l, nil, h.damaged(loginFile, l.Name, err)
 	}
 	identity, err := os.ReadFile(h.path(identityFile))
 	if err != nil {
-		return l, nil, webjob.Errorf(webjob.Invalid, "%w; log in again", err)
+		return l, nil, h.damaged(identityFile, l.Name, err)
 	}
 	return l, identity, nil
 }

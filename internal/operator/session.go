@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"sync/atomic"
+	"time"
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/api"
@@ -18,14 +20,21 @@ import (
 type Session struct {
 	*wire.Client
 	home *Home
-	// Authority is the server's CA certificate.
-	Authority *x509.Certificate
+	// Name is who is logged in, and Expires when the certificate ends.
+	Name    string
+	Expires time.Time
+	// authority is the CA that issued the certificate which the server showed last: while a
+	// server changes its CA, two are trusted.
+	authority atomic.Pointer[x509.Certificate]
 }
 
 // Login makes a key, gets an operator's certificate for a token, and keeps both.
 func Login(ctx context.Context, h *Home, token trust.Token, address, name string) (*Session, error) {
 	if err := webjob.CheckClientID(name); err != nil {
 		return nil, err
+	}
+	if token.Root != webjob.EmptyDigest {
+		return nil, webjob.Errorf(webjob.Invalid, "this token is for a machine, which takes it with webjob enroll; an admin makes one for an operator with webjobctl operator add NAME --role ROLE")
 	}
 	if address == "" {
 		address = token.URL
@@ -75,15 +84,101 @@ func (h *Home) Session() (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	authority, err := trust.ParseCertificate([]byte(l.Authority))
+	authorities, err := trust.ParseCertificates([]byte(l.Authority))
 	if err != nil {
-		return nil, webjob.Errorf(webjob.Invalid, "%s is damaged: %w; log in again", h.path(loginFile), err)
+		return nil, h.damaged(loginFile, l.Name, err)
 	}
 	own, err := tls.X509KeyPair(identity, identity)
 	if err != nil {
-		return nil, webjob.Errorf(webjob.Invalid, "%s is damaged: %w; log in again", h.path(identityFile), err)
+		return nil, h.damaged(identityFile, l.Name, err)
 	}
-	return &Session{Client: wire.NewClient(l.URL, trust.ClientTLS(own, authority)), home: h, Authority: authority}, nil
+	if expired := own.Leaf.NotAfter; time.Now().After(expired) {
+		return nil, webjob.Errorf(webjob.Unauthorized, "the certificate of operator %s expired at %s; an admin makes a token for a new one: webjobctl operator renew %s", l.Name, expired.UTC().Format(time.RFC3339), l.Name)
+	}
+	s := &Session{home: h, Name: l.Name, Expires: own.Leaf.NotAfter}
+	s.authority.Store(authorities[0])
+	config := trust.ClientTLS(own, authorities...)
+	config.VerifyConnection = func(state tls.ConnectionState) error {
+		chain := state.VerifiedChains[0] // there is one: the connection was verified
+		s.authority.Store(chain[len(chain)-1])
+		return nil
+	}
+	s.Client = wire.NewClient(l.URL, config)
+	return s, nil
+}
+
+// damaged tells of a file of the login that cannot be read, and what helps.
+func (h *Home) damaged(file, name string, err error) error {
+	if name == "" {
+		name = "NAME"
+	}
+	return webjob.Errorf(webjob.Invalid, "%s is damaged: %w; log in with a new token, which an admin makes: webjobctl operator renew %s", h.path(file), err, name)
+}
+
+// Renew gets a new certificate for the key of who is logged in, and returns when it ends.
+func (s *Session) Renew(ctx context.Context) (time.Time, error) {
+	l, identity, err := s.home.readLogin()
+	if err != nil {
+		return time.Time{}, err
+	}
+	key, err := trust.ParsePrivateKey(identity)
+	if err != nil {
+		return time.Time{}, s.home.damaged(identityFile, l.Name, err)
+	}
+	request, err := trust.CertificateRequest(key, l.Name)
+	if err != nil {
+		return time.Time{}, err
+	}
+	var response wire.RenewResponse
+	if err := s.Call(ctx, http.MethodPost, api.PathRenew, nil, api.RenewRequest{CertificateRequest: request}, &response); err != nil {
+		return time.Time{}, err
+	}
+	private, err := key.PrivatePEM()
+	if err != nil {
+		return time.Time{}, err
+	}
+	renewed := append(private, response.Certificate...)
+	expires, err := checkRenewed(renewed, response.Authority, l.Name)
+	if err != nil {
+		return time.Time{}, err
+	}
+	// First whom to trust, which holds with the certificate of before, too.
+	l.Authority = response.Authority
+	encoded, err := json.Marshal(l)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if err := s.home.replaceFile(loginFile, encoded); err != nil {
+		return time.Time{}, err
+	}
+	return expires, s.home.replaceFile(identityFile, renewed)
+}
+
+// checkRenewed judges what a server gave as a new certificate, before it takes the place of
+// the one that works.
+func checkRenewed(identity []byte, authority, name string) (time.Time, error) {
+	refused := func(why any) (time.Time, error) {
+		return time.Time{}, webjob.Errorf(webjob.Refused, "the renewal is not used: %v", why)
+	}
+	own, err := tls.X509KeyPair(identity, identity)
+	if err != nil {
+		return refused(err)
+	}
+	authorities, err := trust.ParseCertificates([]byte(authority))
+	if err != nil {
+		return refused(err)
+	}
+	holder, err := trust.Identify(own.Leaf)
+	if err != nil {
+		return refused(err)
+	}
+	if holder != (trust.Identity{Role: webjob.RoleOperator, Name: name}) {
+		return refused("its certificate is for " + string(holder.Role) + " " + holder.Name)
+	}
+	if _, err := own.Leaf.Verify(trust.VerifyOptions(trust.ClientTLS(own, authorities...).RootCAs)); err != nil {
+		return refused(err)
+	}
+	return own.Leaf.NotAfter, nil
 }
 
 // NewToken makes a one-time token. The secret is made here; the server gets its
@@ -91,18 +186,18 @@ func (h *Home) Session() (*Session, error) {
 // that the server can choose neither.
 func (s *Session) NewToken(ctx context.Context, request api.NewTokenRequest) (trust.Token, webjob.Token, error) {
 	address, pinned := s.Base(), webjob.EmptyDigest
+	var info api.ServerInfo
+	if err := s.Call(ctx, http.MethodGet, api.PathServer, nil, nil, &info); err != nil { // it also shows the CA of now
+		return trust.Token{}, webjob.Token{}, err
+	}
 	if request.Role == webjob.RoleClient {
-		var info api.ServerInfo
-		if err := s.Call(ctx, http.MethodGet, api.PathServer, nil, nil, &info); err != nil {
-			return trust.Token{}, webjob.Token{}, err
-		}
 		r, err := s.trusted(ctx)
 		if err != nil {
 			return trust.Token{}, webjob.Token{}, err
 		}
 		pinned, address = r.Digest(), info.EndpointURL
 	}
-	token, err := trust.NewToken(address, webjob.DigestOf(s.Authority.Raw), pinned, request.Labels)
+	token, err := trust.NewToken(address, webjob.DigestOf(s.authority.Load().Raw), pinned, request.Labels)
 	if err != nil {
 		return trust.Token{}, webjob.Token{}, err
 	}
@@ -110,4 +205,28 @@ func (s *Session) NewToken(ctx context.Context, request api.NewTokenRequest) (tr
 	var response api.NewTokenResponse
 	err = s.Call(ctx, http.MethodPost, api.PathTokens, nil, request, &response)
 	return token, response.Token, err
+}
+
+// TokenToReturn makes a token with which a client comes back under its own name with a new
+// key: what it had ends at once. The token carries the labels that were signed for the
+// client or, when none were, those that the server knows; they are returned for people to
+// look at.
+func (s *Session) TokenToReturn(ctx context.Context, id string, request api.NewTokenRequest) (trust.Token, webjob.Token, error) {
+	r, err := s.trusted(ctx)
+	if err != nil {
+		return trust.Token{}, webjob.Token{}, err
+	}
+	var client webjob.Client
+	if err := s.Call(ctx, http.MethodGet, api.ClientPath(id), nil, nil, &client); err != nil {
+		return trust.Token{}, webjob.Token{}, err
+	}
+	labels, signed, err := r.Labels(id)
+	if err != nil {
+		return trust.Token{}, webjob.Token{}, err
+	}
+	if !signed {
+		labels = client.Labels
+	}
+	request.Role, request.Name, request.Labels, request.Uses = webjob.RoleClient, id, labels, 1
+	return s.NewToken(ctx, request)
 }
