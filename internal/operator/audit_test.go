@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -54,7 +55,7 @@ func auditServer(t *testing.T, log *[]webjob.AuditEntry) *Session {
 		_, _ = w.Write(answer)
 	}))
 	t.Cleanup(server.Close)
-	home, err := OpenHome(t.TempDir())
+	home, err := OpenHome(filepath.Join(t.TempDir(), "home"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +127,7 @@ func TestExportIsExact(t *testing.T) {
 
 // A machine's token is told from an operator's before anybody is asked.
 func TestLoginWithAMachinesToken(t *testing.T) {
-	home, err := OpenHome(t.TempDir())
+	home, err := OpenHome(filepath.Join(t.TempDir(), "home"))
 	if err != nil {
 		t.Fatal(err)
 	}
