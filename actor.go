@@ -18,6 +18,9 @@ const (
 	MayAdmin   Right = "admin"   // operators, tokens, clients, configuration
 )
 
+// Rights lists the rights.
+func Rights() []Right { return []Right{MayView, MayOrder, MayPublish, MayApprove, MayAdmin} }
+
 // OperatorRole is a set of rights with a name.
 type OperatorRole string
 
@@ -47,7 +50,7 @@ func (r OperatorRole) Rights() []Right {
 	case Approver:
 		return []Right{MayView, MayApprove}
 	case Admin:
-		return []Right{MayView, MayOrder, MayPublish, MayApprove, MayAdmin}
+		return Rights()
 	}
 	return nil
 }
@@ -79,6 +82,8 @@ func ParseGrant(text string) (Grant, error) {
 	}
 	if selector.IsAll() {
 		g.On = ""
+	} else if g.Role == Publisher {
+		return Grant{}, Errorf(Invalid, "a publisher cannot be narrowed: the job repository is for all clients")
 	}
 	return g, nil
 }

@@ -191,11 +191,11 @@ func FuzzRecord(f *testing.F) {
 
 func TestGrants(t *testing.T) {
 	for text, want := range map[string]webjob.Grant{
-		"viewer":                           {Role: webjob.Viewer},
-		" operator on  site=lab ":          {Role: webjob.OrderingRole, On: "site=lab"},
-		"admin on all":                     {Role: webjob.Admin},
-		"approver on (id=a* or id=b*)":     {Role: webjob.Approver, On: "(id=a* or id=b*)"},
-		"publisher on site=on and not a=b": {Role: webjob.Publisher, On: "site=on and not a=b"},
+		"viewer":                          {Role: webjob.Viewer},
+		" operator on  site=lab ":         {Role: webjob.OrderingRole, On: "site=lab"},
+		"admin on all":                    {Role: webjob.Admin},
+		"approver on (id=a* or id=b*)":    {Role: webjob.Approver, On: "(id=a* or id=b*)"},
+		"approver on site=on and not a=b": {Role: webjob.Approver, On: "site=on and not a=b"},
 	} {
 		got, err := webjob.ParseGrant(text)
 		if err != nil || got != want {
@@ -205,7 +205,7 @@ func TestGrants(t *testing.T) {
 			t.Errorf("%q comes back as %+v, %v", got.String(), again, err)
 		}
 	}
-	for _, text := range []string{"", "boss", "viewer,operator", "operator on ", "operator on site", "operator site=lab", "viewer on site=lab on all"} {
+	for _, text := range []string{"", "boss", "viewer,operator", "operator on ", "operator on site", "operator site=lab", "viewer on site=lab on all", "publisher on site=lab"} {
 		if g, err := webjob.ParseGrant(text); webjob.KindOf(err) != webjob.Invalid {
 			t.Errorf("%q: %+v, %v", text, g, err)
 		}
@@ -214,7 +214,7 @@ func TestGrants(t *testing.T) {
 	for name, grants := range map[string][]webjob.Grant{
 		"none": nil, "twice": {{Role: webjob.Viewer}, {Role: webjob.Viewer}}, "all, but not plainly": {{Role: webjob.Viewer, On: "all"}},
 		"nine":     slices.Repeat([]webjob.Grant{{Role: webjob.Viewer}}, 9),
-		"together": {long, {Role: webjob.Admin, On: long.On}, {Role: webjob.Publisher, On: long.On}, {Role: webjob.Approver, On: long.On}},
+		"together": {long, {Role: webjob.Admin, On: long.On}, {Role: webjob.OrderingRole, On: long.On}, {Role: webjob.Approver, On: long.On}},
 	} {
 		if err := webjob.CheckGrants(grants); webjob.KindOf(err) != webjob.Invalid {
 			t.Errorf("%s: %v", name, err)

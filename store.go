@@ -87,7 +87,8 @@ type Clients interface {
 
 // Operators keeps people and programs that may use the operator interface. There is
 // always one that is not revoked, whose certificate holds, and that administers all
-// clients: a change that would take away the last one is Refused.
+// clients: a change that would take away the last one is Refused. Only the server itself
+// may make a token with which that one comes back.
 type Operators interface {
 	// AddOperator takes one use from the token and adds the operator with its certificate,
 	// all or nothing. The token says which grants it has and who added it. A token

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math/big"
 	"net/http"
 	"net/url"
 	"os"
@@ -132,7 +133,8 @@ func (w *world) fill(ctx context.Context, file string, runs int) error {
 	for i := range clients {
 		clients[i] = fmt.Sprintf("client%06d", i)
 		c := webjob.Client{ID: clients[i], Platform: "linux/amd64", Key: webjob.EmptyDigest, EnrolledAt: time.Now().UTC().Truncate(time.Microsecond)}
-		if err := s.Enroll(ctx, token.Secret, c, nil); err != nil {
+		certificate := webjob.Certificate{Serial: big.NewInt(int64(i)), NotAfter: token.Expires}
+		if err := s.Enroll(ctx, token.Secret, c, certificate, nil); err != nil {
 			return err
 		}
 	}

@@ -97,7 +97,7 @@ func TestNarrowed(t *testing.T) {
 // What a refusal advises gives the right.
 func TestRemedyHelps(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		grants := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"viewer", "operator on site=lab", "publisher on (id=a* or id=b*)", "approver on not site=lab", "admin on site=lab"}), 1, 3, rapid.ID).Draw(t, "grants")
+		grants := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"viewer", "operator on site=lab", "operator on (id=a* or id=b*)", "approver on not site=lab", "admin on site=lab"}), 1, 3, rapid.ID).Draw(t, "grants")
 		right := rapid.SampledFrom([]webjob.Right{webjob.MayView, webjob.MayOrder, webjob.MayPublish, webjob.MayApprove, webjob.MayAdmin}).Draw(t, "right")
 		o := webjob.Operator{Name: "paul"}
 		for _, text := range grants {

@@ -158,15 +158,15 @@ type Selection struct {
 	Examples []string // at most five
 }
 
-// Select tells whom a selector means.
-func (d *Dispatcher) Select(ctx context.Context, on string) (Selection, error) {
+// Select tells whom a selector means, of those that are seen.
+func (d *Dispatcher) Select(ctx context.Context, on string, seen func(webjob.Client) bool) (Selection, error) {
 	selection := Selection{Examples: []string{}}
 	selector, err := webjob.ParseSelector(on)
 	if err != nil {
 		return selection, err
 	}
 	err = d.eachClient(ctx, func(c webjob.Client) {
-		if c.Revoked() {
+		if c.Revoked() || !seen(c) {
 			return
 		}
 		selection.Enrolled++

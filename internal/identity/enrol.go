@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
-	"net/netip"
 	"slices"
 
 	"webjob.dev/webjob"
@@ -14,7 +13,7 @@ import (
 
 // Enroll makes a client of whoever holds a token, and returns a certificate for the key in
 // the request. When anything is wrong the token keeps its use.
-func (r *Room) Enroll(ctx context.Context, request wire.EnrollRequest, address netip.Addr) (wire.EnrollResponse, error) {
+func (r *Room) Enroll(ctx context.Context, request wire.EnrollRequest, remote string) (wire.EnrollResponse, error) {
 	token, err := r.token(ctx, request, webjob.RoleClient)
 	if err != nil {
 		return wire.EnrollResponse{}, err
@@ -30,7 +29,7 @@ func (r *Room) Enroll(ctx context.Context, request wire.EnrollRequest, address n
 		}
 		client.Labels = before.Labels
 	}
-	if err := r.AllowClient(client, address); err != nil {
+	if err := r.AllowClient(client, remote); err != nil {
 		return wire.EnrollResponse{}, err
 	}
 	root, err := r.pinned(request.TrustRoot)
@@ -74,12 +73,15 @@ func (r *Room) pinned(d webjob.Digest) ([]byte, error) {
 
 // Login makes an operator of whoever holds an operator's token. The act of the context is
 // its own.
-func (r *Room) Login(ctx context.Context, request wire.EnrollRequest, address netip.Addr) (wire.EnrollResponse, error) {
+func (r *Room) Login(ctx context.Context, request wire.EnrollRequest, remote string) (wire.EnrollResponse, error) {
 	token, err := r.token(ctx, request, webjob.RoleOperator)
 	if err != nil {
 		return wire.EnrollResponse{}, err
 	}
-	if err := r.AllowOperator(request.ID, address); err != nil {
+	if request.ID == webjob.ServerActor {
+		return wire.EnrollResponse{}, errReserved
+	}
+	if err := r.AllowOperator(request.ID, remote); err != nil {
 		return wire.EnrollResponse{}, err
 	}
 	response, certificate, err := r.certify(request, webjob.RoleOperator)
@@ -97,6 +99,9 @@ func (r *Room) Login(ctx context.Context, request wire.EnrollRequest, address ne
 	r.CutOperator(request.ID) // a holder of the key of before, if any
 	return response, nil
 }
+
+// errReserved keeps what the server does by itself apart from what an operator does.
+var errReserved = webjob.Errorf(webjob.Invalid, "no operator can be named %s: what the server does by itself stands under that name in the audit log", webjob.ServerActor)
 
 // token returns the token of a request that may use it, without using it up.
 func (r *Room) token(ctx context.Context, request wire.EnrollRequest, role webjob.Role) (webjob.Token, error) {

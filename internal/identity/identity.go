@@ -3,7 +3,6 @@ package identity
 import (
 	"context"
 	"log/slog"
-	"net/netip"
 	"time"
 
 	"webjob.dev/webjob"
@@ -32,9 +31,10 @@ type Neighbours struct {
 	Authority *trust.Authority
 	// Roots returns every root that the job repository had; NotFound before it has one.
 	Roots func() ([][]byte, error)
-	// AllowClient and AllowOperator refuse those whom the access lists do not let through.
-	AllowClient   func(client webjob.Client, address netip.Addr) error
-	AllowOperator func(name string, address netip.Addr) error
+	// AllowClient and AllowOperator refuse those whom the access lists do not let through
+	// from a remote address with its port.
+	AllowClient   func(client webjob.Client, remote string) error
+	AllowOperator func(name, remote string) error
 	// Enrolled and ClonedNews return what triggers are to be told; Wake is called once that
 	// is stored.
 	Enrolled   func(webjob.Client) []webjob.Delivery

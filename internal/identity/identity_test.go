@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -31,10 +30,11 @@ type world struct {
 	seeds int
 }
 
+const address = "192.0.2.7:1234"
+
 var (
-	root    = []byte("root of the job repository")
-	address = netip.MustParseAddr("192.0.2.7")
-	admin   = webjob.Grant{Role: webjob.Admin}
+	root  = []byte("root of the job repository")
+	admin = webjob.Grant{Role: webjob.Admin}
 )
 
 func newWorld(t *testing.T) *world {
@@ -49,8 +49,8 @@ func newWorld(t *testing.T) *world {
 	w.Room = New(Neighbours{
 		Store: store, Authority: authority,
 		Roots:         func() ([][]byte, error) { return [][]byte{root}, nil },
-		AllowClient:   func(webjob.Client, netip.Addr) error { return w.deny },
-		AllowOperator: func(string, netip.Addr) error { return w.deny },
+		AllowClient:   func(webjob.Client, string) error { return w.deny },
+		AllowOperator: func(string, string) error { return w.deny },
 		Enrolled: func(c webjob.Client) []webjob.Delivery {
 			return []webjob.Delivery{{Trigger: "enrolled " + c.ID, NextAt: time.Now()}}
 		},
@@ -309,6 +309,8 @@ func TestOperatorComesBack(t *testing.T) {
 	_, err = w.Operator(t.Context(), "rosa", digest(first))
 	wantKind(t, err, webjob.Refused, "webjobctl operator add rosa --role ROLE")
 	wantKind(t, w.RevokeOperator(t.Context(), "olga", ""), webjob.Refused, "last admin")
+	_, err = w.Login(t.Context(), request(t, w.token(t.Context(), api.NewTokenRequest{Role: webjob.RoleOperator, Grants: grants}), webjob.ServerActor, first), address)
+	wantKind(t, err, webjob.Invalid, "no operator can be named server")
 	wantKind(t, w.SetRoles(t.Context(), "olga", grants), webjob.Refused, "last admin")
 
 	must(t, w.RevokeOperator(t.Context(), "paul", "lost"))

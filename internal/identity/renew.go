@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
-	"net/netip"
 	"time"
 
 	"webjob.dev/webjob"
@@ -40,7 +39,7 @@ func (r *Room) renewed(certificate *x509.Certificate) wire.RenewResponse {
 
 // RenewExpired is Renew for a client whose certificate has expired: then the key alone
 // speaks, and an operator decides. Until then it is Refused.
-func (r *Room) RenewExpired(ctx context.Context, request wire.RenewRequest, address netip.Addr) (wire.RenewResponse, *x509.Certificate, error) {
+func (r *Room) RenewExpired(ctx context.Context, request wire.RenewRequest, remote string) (wire.RenewResponse, *x509.Certificate, error) {
 	fail := func(err error) (wire.RenewResponse, *x509.Certificate, error) { return wire.RenewResponse{}, nil, err }
 	if err := webjob.CheckClientID(request.ID); err != nil {
 		return fail(err)
@@ -57,7 +56,7 @@ func (r *Room) RenewExpired(ctx context.Context, request wire.RenewRequest, addr
 	if err != nil {
 		return fail(err)
 	}
-	if err := r.AllowClient(client, address); err != nil {
+	if err := r.AllowClient(client, remote); err != nil {
 		return fail(err)
 	}
 	if now().Before(client.ApprovedUntil) {
@@ -67,7 +66,7 @@ func (r *Room) RenewExpired(ctx context.Context, request wire.RenewRequest, addr
 		if err := r.Store.LetReturn(ctx, client.ID, now(), time.Time{}); err != nil {
 			return fail(err)
 		}
-		r.Log.Warn("a client whose certificate expired asks to come back", "client", client.ID, "address", address)
+		r.Log.Warn("a client whose certificate expired asks to come back", "client", client.ID, "remote", remote)
 	}
 	return fail(webjob.Errorf(webjob.Refused, "the certificate of client %s has expired; an admin must let it come back: webjobctl client approve %s", client.ID, client.ID))
 }

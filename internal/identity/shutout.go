@@ -26,6 +26,9 @@ func (r *Room) NewToken(ctx context.Context, request api.NewTokenRequest, by str
 	if err := token.Check(at); err != nil {
 		return webjob.Token{}, err
 	}
+	if request.Role == webjob.RoleOperator && request.Name == webjob.ServerActor {
+		return webjob.Token{}, errReserved
+	}
 	if err := r.describeToken(ctx, token); err != nil {
 		return webjob.Token{}, err
 	}

@@ -157,8 +157,8 @@ func (e *Effective) describe(sources map[string]webjob.SettingSource) []webjob.S
 }
 
 // CheckAccess refuses an address or a job that the lists do not let through; an
-// empty job asks about the address alone.
-func (e *Effective) CheckAccess(client, job string, address netip.Addr) error {
+// empty job asks about the address alone. Who is such as "client web1".
+func (e *Effective) CheckAccess(who, job string, address netip.Addr) error {
 	address = address.Unmap()
 	contains := func(network string) bool {
 		prefix, err := parseNetwork(network)
@@ -170,15 +170,15 @@ func (e *Effective) CheckAccess(client, job string, address netip.Addr) error {
 	}
 	switch {
 	case slices.ContainsFunc(e.DenyAddresses, contains):
-		return webjob.Errorf(webjob.Refused, "client %s is not served at address %s: deny_addresses names it", client, address)
+		return webjob.Errorf(webjob.Refused, "%s is not served at address %s: deny_addresses names it", who, address)
 	case e.AllowAddresses != nil && !slices.ContainsFunc(e.AllowAddresses, contains):
-		return webjob.Errorf(webjob.Refused, "client %s is not served at address %s: allow_addresses does not name it", client, address)
+		return webjob.Errorf(webjob.Refused, "%s is not served at address %s: allow_addresses does not name it", who, address)
 	case job == "":
 		return nil
 	case slices.ContainsFunc(e.DenyJobs, matches):
-		return webjob.Errorf(webjob.Refused, "client %s does not get job %s: deny_jobs names it", client, job)
+		return webjob.Errorf(webjob.Refused, "%s does not get job %s: deny_jobs names it", who, job)
 	case e.AllowJobs != nil && !slices.ContainsFunc(e.AllowJobs, matches):
-		return webjob.Errorf(webjob.Refused, "client %s does not get job %s: allow_jobs does not name it", client, job)
+		return webjob.Errorf(webjob.Refused, "%s does not get job %s: allow_jobs does not name it", who, job)
 	}
 	return nil
 }

@@ -368,9 +368,11 @@ func (r *Repository) Draft(id string) (*trust.Draft, error) {
 // Drop forgets a draft.
 func (r *Repository) Drop(ctx context.Context, id string) error {
 	return r.changing(ctx, func() error {
-		if _, err := r.Draft(id); err != nil {
+		d, err := r.Draft(id)
+		if err != nil {
 			return err
 		}
+		webjob.Describe(ctx, id, map[string]any{"summary": d.Summary, "by": d.By}, nil)
 		return r.setDraft(ctx, id, nil)
 	})
 }
@@ -421,7 +423,9 @@ func (r *Repository) settle(ctx context.Context, d *trust.Draft) (Outcome, error
 	if err != nil {
 		return result, err
 	}
-	if slices.ContainsFunc(result.Needs, func(n trust.Need) bool { return n.Missing() > 0 }) {
+	complete := !slices.ContainsFunc(result.Needs, func(n trust.Need) bool { return n.Missing() > 0 })
+	webjob.Describe(ctx, d.ID, nil, map[string]any{"summary": d.Summary, "by": d.By, "accepted": complete})
+	if !complete {
 		return result, r.setDraft(ctx, d.ID, d)
 	}
 	next, err := d.Land(current, r.online, now())

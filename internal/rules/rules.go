@@ -80,11 +80,21 @@ func (r *Rules) For(client webjob.Client, job string) *override.Effective {
 
 // CheckAccess refuses what the access lists do not let through from an address.
 func (r *Rules) CheckAccess(client webjob.Client, job, remote string) error {
+	return checkAccess(r.For(client, job), "client "+client.ID, job, remote)
+}
+
+// CheckLogin refuses the login of an operator that the lists for all do not let through
+// from an address.
+func (r *Rules) CheckLogin(name, remote string) error {
+	return checkAccess(r.For(webjob.Client{}, ""), "operator "+name, "", remote)
+}
+
+func checkAccess(lists *override.Effective, who, job, remote string) error {
 	address, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return webjob.Errorf(webjob.Internal, "address %q: %w", remote, err)
 	}
-	return r.For(client, job).CheckAccess(client.ID, job, address.Addr())
+	return lists.CheckAccess(who, job, address.Addr())
 }
 
 // NewEvent makes an event about a client.

@@ -7,15 +7,12 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
 	"time"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/internal/rules"
 )
 
 // A client shows with each poll and each job that it asks for the ticket of the
@@ -262,31 +259,4 @@ func (c *chains) flush(ctx context.Context) error {
 		}
 	}
 	return err
-}
-
-// cloned tells operators and triggers of two holders of one identity and, when the
-// settings say so, shuts them both out.
-func (s *Server) cloned(clone webjob.Clone) {
-	ctx := context.Background()
-	s.metrics.clones.Inc()
-	s.log.Error("two holders of one client identity, or a restored one", "client", clone.Client, "reason", clone.Reason,
-		slog.String("address", clone.Address), slog.Time("at", clone.At), slog.String("other_address", clone.OtherAddress), slog.Time("other_at", clone.OtherAt))
-	client, err := s.store.Client(ctx, clone.Client)
-	if err != nil {
-		s.log.Error("a clone could not be told", "client", clone.Client, "error", err)
-		return
-	}
-	event := rules.NewEvent(webjob.OnClone, client)
-	event.Reason, event.Address, event.OtherAddress, event.LastSeen = clone.Reason, clone.Address, clone.OtherAddress, clone.OtherAt
-	err = s.store.AddClone(ctx, clone, s.rules.Deliveries(event, client.Subject()))
-	if err == nil {
-		s.outbox.Wake()
-	}
-	if s.settings.Clients.OnClone == "suspend" { // even when the news could not be kept
-		err = errors.Join(err, s.store.SuspendClient(ctx, client.ID, "two holders of one identity: "+clone.Address+" and "+clone.OtherAddress, now()))
-		s.shutOut(client.ID)
-	}
-	if err != nil {
-		s.log.Error("not all was done about two holders of one identity", "client", clone.Client, "error", err)
-	}
 }

@@ -45,9 +45,9 @@ func finding(what, detail string, err error) Finding {
 }
 
 func (s *Server) checkCertificate() Finding {
-	certificate, err := loadCertificate(s.settings)
+	certificate, err := s.settings.identityFolder().ReadCertificate()
 	if err != nil {
-		return finding("certificate", s.settings.path(serverFile), err)
+		return finding("certificate", s.settings.dir, err)
 	}
 	if time.Now().After(certificate.Leaf.NotAfter) {
 		err = webjob.Errorf(webjob.Invalid, "expired; the next start renews it")

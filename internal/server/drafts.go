@@ -7,6 +7,7 @@ import (
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/api"
+	"webjob.dev/webjob/internal/access"
 	"webjob.dev/webjob/internal/publish"
 	"webjob.dev/webjob/internal/trust"
 	"webjob.dev/webjob/wire"
@@ -15,18 +16,7 @@ import (
 // repositoryHandlers translate the requests about the job repository.
 type repositoryHandlers struct{ *Server }
 
-// repositoryRoutes are the requests about the job repository.
-func (s repositoryHandlers) repositoryRoutes() map[string]func(http.ResponseWriter, *http.Request, webjob.Operator) error {
-	return map[string]func(http.ResponseWriter, *http.Request, webjob.Operator) error{
-		"POST " + api.PathRepositoryState:          s.handleRepositoryState,
-		"POST " + api.PathDrafts:                   s.handlePropose,
-		"POST " + api.PathDrafts + "/{id}":         s.handleSignDraft,
-		"DELETE " + api.PathDrafts + "/{id}":       s.handleDropDraft,
-		"POST " + api.PathOrders + "/{id}/approve": s.handleApprove,
-	}
-}
-
-func (s repositoryHandlers) handleRepositoryState(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s repositoryHandlers) handleRepositoryState(w http.ResponseWriter, r *http.Request, _ *access.Actor) error {
 	var request wire.RepositoryRequest
 	if err := readJSON(r, &request); err != nil {
 		return err
@@ -50,21 +40,21 @@ func readDraft(r *http.Request) (*trust.Draft, error) {
 	return &d, nil
 }
 
-func (s repositoryHandlers) handlePropose(w http.ResponseWriter, r *http.Request, operator webjob.Operator) error {
+func (s repositoryHandlers) handlePropose(w http.ResponseWriter, r *http.Request, a *access.Actor) error {
 	d, err := readDraft(r)
 	if err != nil {
 		return err
 	}
 	s.blobUse.RLock()
 	defer s.blobUse.RUnlock()
-	result, err := s.repository.Propose(r.Context(), d, operator.Name)
+	result, err := s.repository.Propose(r.Context(), d, a.Name)
 	if err != nil {
 		return err
 	}
 	return s.afterDraft(w, r, result)
 }
 
-func (s repositoryHandlers) handleSignDraft(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s repositoryHandlers) handleSignDraft(w http.ResponseWriter, r *http.Request, _ *access.Actor) error {
 	d, err := readDraft(r)
 	if err != nil {
 		return err
@@ -78,7 +68,7 @@ func (s repositoryHandlers) handleSignDraft(w http.ResponseWriter, r *http.Reque
 	return s.afterDraft(w, r, result)
 }
 
-func (s repositoryHandlers) handleDropDraft(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s repositoryHandlers) handleDropDraft(w http.ResponseWriter, r *http.Request, _ *access.Actor) error {
 	if err := s.repository.Drop(r.Context(), r.PathValue("id")); err != nil {
 		return err
 	}
@@ -100,19 +90,6 @@ func (s repositoryHandlers) afterDraft(w http.ResponseWriter, r *http.Request, r
 		}
 	}
 	return writeJSON(w, http.StatusCreated, response)
-}
-
-// handleApprove adds signatures to an order.
-func (s repositoryHandlers) handleApprove(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
-	var request api.OrderRequest
-	if err := readJSON(r, &request); err != nil {
-		return err
-	}
-	o, err := s.dispatcher.Approve(r.Context(), r.PathValue("id"), request.Envelope)
-	if err != nil {
-		return err
-	}
-	return writeJSON(w, http.StatusOK, o)
 }
 
 // handleSync gives a client what it lacks of the job repository.

@@ -43,22 +43,13 @@ type clientHandler func(http.ResponseWriter, *http.Request, webjob.Client) error
 // time, so a revocation holds from the next request on, on open connections too.
 func (s clientHandlers) forClient(h clientHandler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		identity, key, err := authenticate(r, webjob.RoleClient)
+		holder, key, err := authenticate(r, webjob.RoleClient)
 		if err != nil {
 			return err
 		}
-		client, err := s.store.Client(r.Context(), identity.Name)
-		switch {
-		case webjob.KindOf(err) == webjob.NotFound:
-			return webjob.Errorf(webjob.Refused, "client %s is not enrolled here; enrol it again", identity.Name)
-		case err != nil:
+		client, err := s.identity.Client(r.Context(), holder.Name, key)
+		if err != nil {
 			return err
-		case client.Revoked():
-			return webjob.Errorf(webjob.Refused, "client %s is revoked; ask its operator, then enrol it again", client.ID)
-		case client.Key != key:
-			return webjob.Errorf(webjob.Refused, "client %s was enrolled again with another key; this certificate no longer counts", client.ID)
-		case !client.SuspendedAt.IsZero():
-			return webjob.Errorf(webjob.Refused, "client %s is suspended; its operator can let it in again", client.ID)
 		}
 		if err := s.rules.CheckAccess(client, "", r.RemoteAddr); err != nil {
 			return err
@@ -75,19 +66,6 @@ func (s clientHandlers) showing(h clientHandler) clientHandler {
 		s.chains.show(client.ID, r.Header.Get(wire.HeaderTicket), r.RemoteAddr)
 		return h(w, r, client)
 	}
-}
-
-func (s clientHandlers) handleEnroll(w http.ResponseWriter, r *http.Request) error {
-	var request wire.EnrollRequest
-	if err := readJSON(r, &request); err != nil {
-		return err
-	}
-	response, err := s.Enroll(r.Context(), request)
-	if err != nil {
-		return err
-	}
-	note(r, slog.String("client", response.ID))
-	return writeJSON(w, http.StatusCreated, response)
 }
 
 func (s clientHandlers) handleJob(w http.ResponseWriter, r *http.Request, client webjob.Client) error {

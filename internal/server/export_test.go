@@ -17,7 +17,7 @@ func AuthorityOf(s *Server) *trust.Authority { return s.authority }
 func TidyAt(ctx context.Context, s *Server, at time.Time) error { return s.tidy(ctx, at) }
 
 // Cloned does what follows when two hold one identity.
-func Cloned(s *Server, clone webjob.Clone) { s.cloned(clone) }
+func Cloned(s *Server, clone webjob.Clone) { s.chains.notify(clone) }
 
 // FolderOf tells where the server's configuration is.
 func FolderOf(s *Server) string { return s.settings.dir }

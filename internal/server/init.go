@@ -15,9 +15,6 @@ import (
 	"webjob.dev/webjob/internal/trust"
 )
 
-// firstLoginLifetime is how long the token that init prints is good for.
-const firstLoginLifetime = 24 * time.Hour
-
 // Layout is what init needs to know.
 type Layout struct {
 	Names     []string // host names and addresses of the server, the first for tokens
@@ -97,15 +94,7 @@ func fill(ctx context.Context, settings *Settings, open OpenBackends) (trust.Tok
 			return trust.Token{}, err
 		}
 	}
-	authority, err := trust.NewAuthority("WebJob CA "+settings.Names[0], now())
-	if err != nil {
-		return trust.Token{}, err
-	}
-	key, err := authority.PrivateKey()
-	if err != nil {
-		return trust.Token{}, err
-	}
-	keyPEM, err := key.PrivatePEM()
+	authority, err := settings.identityFolder().Create()
 	if err != nil {
 		return trust.Token{}, err
 	}
@@ -119,40 +108,17 @@ func fill(ctx context.Context, settings *Settings, open OpenBackends) (trust.Tok
 	}
 	for name, content := range map[string][]byte{
 		settingsFile:  settings.render(),
-		authorityFile: trust.CertificatePEM(authority.Certificate),
-		authorityKey:  keyPEM,
 		onlineKeyFile: onlinePEM,
 	} {
 		if err := durable.Write(settings.path(name), content); err != nil {
 			return trust.Token{}, err
 		}
 	}
-	if err := writeServerCertificate(settings, authority); err != nil {
-		return trust.Token{}, err
-	}
-	return firstLogin(ctx, settings, authority, open)
-}
-
-func firstLogin(ctx context.Context, settings *Settings, authority *trust.Authority, open OpenBackends) (trust.Token, error) {
-	host, port, err := net.SplitHostPort(settings.Operator.Listen)
-	if err != nil {
-		return trust.Token{}, err
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = settings.Names[0]
-	}
-	token, err := trust.NewToken("https://"+net.JoinHostPort(host, port), webjob.DigestOf(authority.Certificate.Raw), webjob.EmptyDigest, nil)
-	if err != nil {
-		return trust.Token{}, err
-	}
 	backends, err := open(ctx, settings.path(metadataFile), settings.path(blobsFolder))
 	if err != nil {
 		return trust.Token{}, err
 	}
-	secret := token.SecretDigest()
-	err = backends.Store.AddToken(ctx, webjob.Token{
-		ID: secret.Short(), Secret: secret, Role: webjob.RoleOperator, Uses: 1, Expires: now().Add(firstLoginLifetime),
-	})
+	token, err := operatorToken(ctx, settings, authority, backends.Store, webjob.Token{Grants: []webjob.Grant{{Role: webjob.Admin}}}, "the first login")
 	return token, errors.Join(err, backends.Store.Close())
 }
 

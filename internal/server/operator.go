@@ -3,117 +3,43 @@ package server
 import (
 	"bytes"
 	"io"
-	"log/slog"
 	"net/http"
 	"strconv"
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/api"
-	"webjob.dev/webjob/wire"
+	"webjob.dev/webjob/internal/access"
 )
 
 // operatorHandlers translate the requests of operators.
 type operatorHandlers struct{ *Server }
 
-// OperatorHandler serves operators: the interface that webjobctl uses.
-func (s *Server) OperatorHandler() http.Handler {
-	rt := s.routes("operator")
-	o := operatorHandlers{s}
-	rt.handle("POST "+api.PathLogin, o.handleLogin)
-	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request, webjob.Operator) error{
-		"GET " + api.PathServer:                                  o.handleServer,
-		"POST " + api.PathTokens:                                 o.handleNewToken,
-		"GET " + api.PathClients:                                 o.handleClients,
-		"GET " + api.PathClients + "/{id}":                       o.handleClient,
-		"POST " + api.PathClients + "/{id}/revoke":               o.handleRevoke,
-		"PUT " + api.PathOperatorBlobs + "{digest}":              o.handlePutPayload,
-		"HEAD " + api.PathOperatorBlobs + "{digest}":             o.handleHasPayload,
-		"GET " + api.PathOperatorBlobs + "{digest}":              o.handleGetPayload,
-		"GET " + api.PathOperatorJobs:                            o.handleJobs,
-		"GET " + api.PathOperatorJobs + "/{name}/latest":         o.handleLatest,
-		"GET " + api.PathOperatorJobs + "/{name}/{version}":      o.handleJobVersion,
-		"POST " + api.PathOperatorJobs + "/{name}/withdraw":      o.handleWithdraw,
-		"GET " + api.PathOperatorResults:                         o.handleResults,
-		"GET " + api.PathOperatorResults + "/{run}":              o.handleGetResult,
-		"GET " + api.PathOperatorResults + "/{run}/parts/{part}": o.handlePart,
-	} {
-		rt.handle(pattern, o.forOperator(h))
-	}
-	for pattern, h := range (repositoryHandlers{s}).repositoryRoutes() {
-		rt.handle(pattern, o.forOperator(h))
-	}
-	for pattern, h := range (fleetHandlers{s}).fleetRoutes() {
-		rt.handle(pattern, o.forOperator(h))
-	}
-	return rt.mux
-}
-
-func (s operatorHandlers) forOperator(h func(http.ResponseWriter, *http.Request, webjob.Operator) error) handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		identity, key, err := authenticate(r, webjob.RoleOperator)
-		if err != nil {
-			return err
-		}
-		operator, err := s.store.Operator(r.Context(), identity.Name)
-		switch {
-		case webjob.KindOf(err) == webjob.NotFound:
-			return webjob.Errorf(webjob.Refused, "operator %s is unknown here; log in again", identity.Name)
-		case err != nil:
-			return err
-		case !operator.RevokedAt.IsZero() || operator.Key != key:
-			return webjob.Errorf(webjob.Refused, "the certificate of operator %s no longer counts; log in again", identity.Name)
-		}
-		return h(w, r, operator)
-	}
-}
-
-func (s operatorHandlers) handleLogin(w http.ResponseWriter, r *http.Request) error {
-	var request wire.EnrollRequest
-	if err := readJSON(r, &request); err != nil {
-		return err
-	}
-	response, err := s.Login(r.Context(), request)
-	if err != nil {
-		return err
-	}
-	note(r, slog.String("operator", response.ID))
-	return writeJSON(w, http.StatusCreated, response)
-}
-
-func (s operatorHandlers) handleServer(w http.ResponseWriter, _ *http.Request, _ webjob.Operator) error {
+func (s operatorHandlers) handleServer(w http.ResponseWriter, _ *http.Request, _ *access.Actor) error {
 	return writeJSON(w, http.StatusOK, api.ServerInfo{EndpointURL: s.settings.URL, Version: webjob.Version()})
 }
 
-func (s operatorHandlers) handleNewToken(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
-	var request api.NewTokenRequest
-	if err := readJSON(r, &request); err != nil {
-		return err
-	}
-	token, err := s.NewToken(r.Context(), request)
-	if err != nil {
-		return err
-	}
-	return writeJSON(w, http.StatusCreated, api.NewTokenResponse{Token: token})
-}
-
-func (s operatorHandlers) handleClients(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s operatorHandlers) handleClients(w http.ResponseWriter, r *http.Request, a *access.Actor) error {
 	page, err := api.DecodePage(r.URL.Query())
 	if err != nil {
 		return err
 	}
-	clients, err := s.store.ListClients(r.Context(), page)
+	list := func(p webjob.Page) ([]webjob.Client, error) { return s.store.ListClients(r.Context(), p) }
+	clients, next, err := seenPage(page, list, func(c webjob.Client) string { return c.ID }, a.Sees)
 	if err != nil {
 		return err
 	}
 	for i := range clients {
 		clients[i] = s.withSighting(clients[i])
 	}
-	return writeList(w, clients, page, func(c webjob.Client) string { return c.ID })
+	return writeJSON(w, http.StatusOK, api.List[webjob.Client]{Items: clients, Next: next})
 }
 
-func (s operatorHandlers) handleClient(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s operatorHandlers) handleClient(w http.ResponseWriter, r *http.Request, a *access.Actor) error {
 	client, err := s.store.Client(r.Context(), r.PathValue("id"))
 	if err != nil {
+		return err
+	}
+	if err := a.MayOn(webjob.MayView, client); err != nil {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, s.withSighting(client))
@@ -126,29 +52,12 @@ func (s operatorHandlers) withSighting(c webjob.Client) webjob.Client {
 	return c
 }
 
-func (s operatorHandlers) handleRevoke(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
-	var request api.RevokeRequest
-	if err := readJSON(r, &request); err != nil {
-		return err
-	}
-	if err := webjob.CheckLine("reason", request.Reason, 500); err != nil {
-		return err
-	}
-	if err := s.store.RevokeClient(r.Context(), r.PathValue("id"), request.Reason, now()); err != nil {
-		return err
-	}
-	s.shutOut(r.PathValue("id"))
-	if err := s.publishRevocations(r.Context()); err != nil {
-		return err
-	}
-	return s.handleClient(w, r, webjob.Operator{})
-}
-
-func (s operatorHandlers) handlePutPayload(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s operatorHandlers) handlePutPayload(w http.ResponseWriter, r *http.Request, _ *access.Actor) error {
 	d, err := webjob.ParseDigest(r.PathValue("digest"))
 	if err != nil {
 		return err
 	}
+	webjob.Describe(r.Context(), string(d), nil, map[string]any{"bytes": r.ContentLength})
 	if err := s.repository.PutPayload(r.Context(), d, r.ContentLength, r.Body); err != nil {
 		return err
 	}
@@ -156,7 +65,7 @@ func (s operatorHandlers) handlePutPayload(w http.ResponseWriter, r *http.Reques
 	return nil
 }
 
-func (s operatorHandlers) handleHasPayload(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s operatorHandlers) handleHasPayload(w http.ResponseWriter, r *http.Request, _ *access.Actor) error {
 	d, err := webjob.ParseDigest(r.PathValue("digest"))
 	if err != nil {
 		return err
@@ -172,11 +81,12 @@ func (s operatorHandlers) handleHasPayload(w http.ResponseWriter, r *http.Reques
 	return nil
 }
 
-func (s operatorHandlers) handleGetPayload(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s operatorHandlers) handleGetPayload(w http.ResponseWriter, r *http.Request, _ *access.Actor) error {
 	d, err := webjob.ParseDigest(r.PathValue("digest"))
 	if err != nil {
 		return err
 	}
+	webjob.Describe(r.Context(), string(d), nil, nil)
 	content, err := s.repository.OpenPayload(r.Context(), d)
 	if err != nil {
 		return err
@@ -184,7 +94,7 @@ func (s operatorHandlers) handleGetPayload(w http.ResponseWriter, r *http.Reques
 	return sendContent(w, r, content)
 }
 
-func (s operatorHandlers) handleJobs(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s operatorHandlers) handleJobs(w http.ResponseWriter, r *http.Request, _ *access.Actor) error {
 	page, err := api.DecodePage(r.URL.Query())
 	if err != nil {
 		return err
@@ -196,7 +106,7 @@ func (s operatorHandlers) handleJobs(w http.ResponseWriter, r *http.Request, _ w
 	return writeList(w, jobs, page, func(v webjob.JobVersion) string { return v.Name + "@" + strconv.FormatInt(v.Version, 10) })
 }
 
-func (s operatorHandlers) handleLatest(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s operatorHandlers) handleLatest(w http.ResponseWriter, r *http.Request, _ *access.Actor) error {
 	latest, err := s.store.LatestVersion(r.Context(), r.PathValue("name"))
 	if err != nil {
 		return err
@@ -204,7 +114,7 @@ func (s operatorHandlers) handleLatest(w http.ResponseWriter, r *http.Request, _
 	return writeJSON(w, http.StatusOK, api.LatestResponse{Version: latest})
 }
 
-func (s operatorHandlers) handleJobVersion(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s operatorHandlers) handleJobVersion(w http.ResponseWriter, r *http.Request, _ *access.Actor) error {
 	version, err := parseVersion(r.PathValue("version"))
 	if err != nil {
 		return err
@@ -217,7 +127,7 @@ func (s operatorHandlers) handleJobVersion(w http.ResponseWriter, r *http.Reques
 }
 
 // handleWithdraw answers programs from before withdrawals were signed.
-func (s operatorHandlers) handleWithdraw(http.ResponseWriter, *http.Request, webjob.Operator) error {
+func (s operatorHandlers) handleWithdraw(http.ResponseWriter, *http.Request, *access.Actor) error {
 	return webjob.Errorf(webjob.Refused, "a version is withdrawn by signatures now, and this webjobctl is too old to propose that; nothing was withdrawn: update webjobctl")
 }
 
@@ -229,20 +139,40 @@ func parseVersion(text string) (int64, error) {
 	return n, nil
 }
 
-func (s operatorHandlers) handleResults(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s operatorHandlers) handleResults(w http.ResponseWriter, r *http.Request, a *access.Actor) error {
 	filter, err := api.DecodeResultFilter(r.URL.Query())
 	if err != nil {
 		return err
 	}
-	results, err := s.store.ListResults(r.Context(), filter)
+	if filter.Client != "" {
+		if err := s.mayOn(r.Context(), a, webjob.MayView, filter.Client); err != nil {
+			return err
+		}
+	}
+	list := func(p webjob.Page) ([]webjob.Result, error) {
+		filter.Page = p
+		return s.store.ListResults(r.Context(), filter)
+	}
+	sees := s.sees(r.Context(), a)
+	results, next, err := seenPage(filter.Page, list, func(r webjob.Result) string { return strconv.FormatInt(r.Sequence, 10) },
+		func(r webjob.Result) bool { return sees(r.Client) })
 	if err != nil {
 		return err
 	}
-	return writeList(w, results, filter.Page, func(r webjob.Result) string { return strconv.FormatInt(r.Sequence, 10) })
+	return writeJSON(w, http.StatusOK, api.List[webjob.Result]{Items: results, Next: next})
 }
 
-func (s operatorHandlers) handleGetResult(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+// result returns a result that the actor may see.
+func (s operatorHandlers) result(r *http.Request, a *access.Actor) (webjob.Result, error) {
 	result, err := s.store.Result(r.Context(), r.PathValue("run"))
+	if err != nil {
+		return result, err
+	}
+	return result, s.mayOn(r.Context(), a, webjob.MayView, result.Client)
+}
+
+func (s operatorHandlers) handleGetResult(w http.ResponseWriter, r *http.Request, a *access.Actor) error {
+	result, err := s.result(r, a)
 	if err != nil {
 		return err
 	}
@@ -253,8 +183,12 @@ func (s operatorHandlers) handleGetResult(w http.ResponseWriter, r *http.Request
 	return writeJSON(w, http.StatusOK, api.ResultDetail{Result: result, Record: result.Record, Notes: notes})
 }
 
-func (s operatorHandlers) handlePart(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
-	content, err := s.OpenPart(r.Context(), r.PathValue("run"), r.PathValue("part"))
+func (s operatorHandlers) handlePart(w http.ResponseWriter, r *http.Request, a *access.Actor) error {
+	result, err := s.result(r, a)
+	if err != nil {
+		return err
+	}
+	content, err := s.OpenPart(r.Context(), result.Run, r.PathValue("part"))
 	if err != nil {
 		return err
 	}

@@ -3,82 +3,31 @@ package server
 import (
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
-	"time"
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/api"
+	"webjob.dev/webjob/internal/access"
 	"webjob.dev/webjob/internal/dispatch"
 )
 
 // fleetHandlers translate the requests about orders, hooks, overrides and what clients may.
 type fleetHandlers struct{ *Server }
 
-// fleetRoutes are the requests about orders, hooks, overrides and what clients may.
-func (s fleetHandlers) fleetRoutes() map[string]func(http.ResponseWriter, *http.Request, webjob.Operator) error {
-	return map[string]func(http.ResponseWriter, *http.Request, webjob.Operator) error{
-		"POST " + api.PathSelect:                    s.handleSelect,
-		"POST " + api.PathClients + "/{id}/suspend": s.handleSuspend,
-		"POST " + api.PathClients + "/{id}/readmit": s.handleReadmit,
-		"POST " + api.PathClients + "/{id}/approve": s.handleApproveReturn,
-		"GET " + api.PathOrders:                     s.handleOrders,
-		"POST " + api.PathOrders:                    s.handleNewOrder,
-		"GET " + api.PathOrders + "/{id}":           s.handleOrder,
-		"GET " + api.PathOrders + "/{id}/runs":      s.handleOrderRuns,
-		"POST " + api.PathOrders + "/{id}/stop":     s.handleStop,
-		"POST " + api.PathOrders + "/{id}/resume":   s.handleResume,
-		"GET " + api.PathDeliveries:                 s.handleDeliveries,
-		"POST " + api.PathDeliveries + "/retry":     s.handleRetry,
-		"GET " + api.PathHooks:                      s.handleHooks,
-		"POST " + api.PathHooks + "/{name}/test":    s.handleTestHook,
-		"GET " + api.PathConfig:                     s.handleExplain,
-		"POST " + api.PathConfig + "/reload":        s.handleReload,
-	}
-}
-
-func (s fleetHandlers) handleSelect(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s fleetHandlers) handleSelect(w http.ResponseWriter, r *http.Request, a *access.Actor) error {
 	var request api.SelectRequest
 	if err := readJSON(r, &request); err != nil {
 		return err
 	}
-	response, err := s.dispatcher.Select(r.Context(), request.On)
+	response, err := s.dispatcher.Select(r.Context(), request.On, a.Sees)
 	if err != nil {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, api.SelectResponse(response))
 }
 
-func (s fleetHandlers) handleSuspend(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
-	var request api.RevokeRequest
-	if err := readJSON(r, &request); err != nil {
-		return err
-	}
-	if err := webjob.CheckLine("reason", request.Reason, 500); err != nil {
-		return err
-	}
-	id := r.PathValue("id")
-	if err := s.store.SuspendClient(r.Context(), id, request.Reason, now()); err != nil {
-		return err
-	}
-	s.shutOut(id)
-	return operatorHandlers(s).handleClient(w, r, webjob.Operator{})
-}
-
-// handleReadmit ends a suspension, and whatever showed that an identity was copied: an
-// operator has looked into it.
-func (s fleetHandlers) handleReadmit(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
-	id := r.PathValue("id")
-	if err := s.store.SuspendClient(r.Context(), id, "", time.Time{}); err != nil {
-		return err
-	}
-	if err := s.store.ForgetClone(r.Context(), id); err != nil {
-		return err
-	}
-	s.chains.forget(id)
-	return operatorHandlers(s).handleClient(w, r, webjob.Operator{})
-}
-
-func (s fleetHandlers) handleOrders(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s fleetHandlers) handleOrders(w http.ResponseWriter, r *http.Request, _ *access.Actor) error {
 	filter, err := api.DecodeOrderFilter(r.URL.Query())
 	if err != nil {
 		return err
@@ -93,12 +42,35 @@ func (s fleetHandlers) handleOrders(w http.ResponseWriter, r *http.Request, _ we
 	return writeList(w, orders, filter.Page, func(o webjob.OrderStatus) string { return strconv.FormatInt(o.Sequence, 10) })
 }
 
-func (s fleetHandlers) handleNewOrder(w http.ResponseWriter, r *http.Request, operator webjob.Operator) error {
+// handleNewOrder takes an order in. What it is for must be within what its creator may
+// order on, now and for clients that join later.
+func (s fleetHandlers) handleNewOrder(w http.ResponseWriter, r *http.Request, a *access.Actor) error {
 	var request api.OrderRequest
 	if err := readJSON(r, &request); err != nil {
 		return err
 	}
-	o, err := s.dispatcher.Create(r.Context(), dispatch.Creation{Envelope: request.Envelope, By: operator.Name})
+	within, err := a.Within(webjob.MayOrder)
+	if err != nil {
+		return err
+	}
+	policy, err := s.repository.Policy()
+	if err != nil {
+		return err
+	}
+	signed, err := policy.OpenOrder(request.Envelope)
+	if err != nil {
+		return err
+	}
+	after := describeOrder(signed.Order)
+	webjob.Describe(r.Context(), signed.ID, nil, after)
+	o, err := s.dispatcher.Create(r.Context(), dispatch.Creation{
+		Envelope: request.Envelope, By: a.Name, Within: within,
+		Check: func(targets []webjob.Client) error {
+			after["clients"] = len(targets)
+			webjob.Describe(r.Context(), signed.ID, nil, after)
+			return a.MayOnAll(webjob.MayOrder, targets)
+		},
+	})
 	if err != nil {
 		return err
 	}
@@ -106,19 +78,57 @@ func (s fleetHandlers) handleNewOrder(w http.ResponseWriter, r *http.Request, op
 	return writeJSON(w, http.StatusCreated, o)
 }
 
-func (s fleetHandlers) handleOrder(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+// describeOrder tells the audit log what an order says.
+func describeOrder(o webjob.Order) map[string]any {
+	text := map[string]any{"job": o.Job + "@" + strconv.FormatInt(o.Version, 10), "on": o.On, "not_before": o.NotBefore, "expires": o.Expires}
+	if len(o.Arguments) > 0 {
+		text["arguments"] = o.Arguments
+	}
+	if o.Schedule != nil {
+		text["at"] = o.Schedule.At
+	}
+	return text
+}
+
+// handleApprove adds signatures to an order.
+func (s fleetHandlers) handleApprove(w http.ResponseWriter, r *http.Request, a *access.Actor) error {
+	var request api.OrderRequest
+	if err := readJSON(r, &request); err != nil {
+		return err
+	}
+	before, err := s.mayOnOrder(r.Context(), a, webjob.MayApprove, r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	webjob.Describe(r.Context(), before.ID, map[string]any{"state": before.State, "signed_by": before.SignedBy}, describeOrder(before.Order))
+	o, err := s.dispatcher.Approve(r.Context(), before.ID, request.Envelope)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, o)
+}
+
+// handleOrder shows an order, with the runs that the actor may see.
+func (s fleetHandlers) handleOrder(w http.ResponseWriter, r *http.Request, a *access.Actor) error {
 	detail, err := s.dispatcher.Detail(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return err
 	}
-	answer := api.OrderDetail{OrderStatus: detail.OrderStatus, Slowest: detail.Slowest, Failing: detail.Failing, Waits: detail.Waits, Envelope: detail.Envelope}
+	sees := s.sees(r.Context(), a)
+	hidden := func(run webjob.OrderRun) bool { return !sees(run.Client) }
+	answer := api.OrderDetail{
+		OrderStatus: detail.OrderStatus, Slowest: slices.DeleteFunc(detail.Slowest, hidden), Failing: slices.DeleteFunc(detail.Failing, hidden),
+		Waits: detail.Waits, Envelope: detail.Envelope,
+	}
 	for _, run := range detail.CanaryRuns {
-		answer.CanaryRuns = append(answer.CanaryRuns, api.CanaryRun(run))
+		if !hidden(run.OrderRun) {
+			answer.CanaryRuns = append(answer.CanaryRuns, api.CanaryRun(run))
+		}
 	}
 	return writeJSON(w, http.StatusOK, answer)
 }
 
-func (s fleetHandlers) handleOrderRuns(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s fleetHandlers) handleOrderRuns(w http.ResponseWriter, r *http.Request, a *access.Actor) error {
 	page, err := api.DecodePage(r.URL.Query())
 	if err != nil {
 		return err
@@ -135,9 +145,10 @@ func (s fleetHandlers) handleOrderRuns(w http.ResponseWriter, r *http.Request, _
 	if err != nil {
 		return err
 	}
+	sees := s.sees(r.Context(), a)
 	list := api.List[webjob.OrderRun]{Items: []webjob.OrderRun{}}
 	for _, run := range runs {
-		if run = s.dispatcher.StateOf(run); state == "" || run.State == state {
+		if run = s.dispatcher.StateOf(run); sees(run.Client) && (state == "" || run.State == state) {
 			list.Items = append(list.Items, run)
 		}
 	}
@@ -147,31 +158,50 @@ func (s fleetHandlers) handleOrderRuns(w http.ResponseWriter, r *http.Request, _
 	return writeJSON(w, http.StatusOK, list)
 }
 
-func (s fleetHandlers) handleStop(w http.ResponseWriter, r *http.Request, operator webjob.Operator) error {
+func (s fleetHandlers) handleStop(w http.ResponseWriter, r *http.Request, a *access.Actor) error {
 	var request api.StopRequest
 	if err := readJSON(r, &request); err != nil {
 		return err
 	}
-	if err := webjob.CheckLine("reason", request.Reason, 500); err != nil {
+	if err := because(r.Context(), request.Reason); err != nil {
+		return err
+	}
+	before, err := s.mayOnOrder(r.Context(), a, webjob.MayOrder, r.PathValue("id"))
+	if err != nil {
 		return err
 	}
 	if request.Reason == "" {
-		request.Reason = "stopped by " + operator.Name
+		request.Reason = "stopped by " + a.Name
 	}
+	webjob.Describe(r.Context(), before.ID, stateOf(before), map[string]any{"state": webjob.OrderStopped, "running": request.Running})
 	if err := s.dispatcher.Stop(r.Context(), r.PathValue("id"), request.Reason, request.Running); err != nil {
 		return err
 	}
-	return s.handleOrder(w, r, operator)
+	return s.handleOrder(w, r, a)
 }
 
-func (s fleetHandlers) handleResume(w http.ResponseWriter, r *http.Request, operator webjob.Operator) error {
+func (s fleetHandlers) handleResume(w http.ResponseWriter, r *http.Request, a *access.Actor) error {
+	before, err := s.mayOnOrder(r.Context(), a, webjob.MayOrder, r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	webjob.Describe(r.Context(), before.ID, stateOf(before), map[string]any{"resumed": true})
 	if err := s.dispatcher.Resume(r.Context(), r.PathValue("id")); err != nil {
 		return err
 	}
-	return s.handleOrder(w, r, operator)
+	return s.handleOrder(w, r, a)
 }
 
-func (s fleetHandlers) handleDeliveries(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+// stateOf tells the audit log how an order was.
+func stateOf(o webjob.OrderStatus) map[string]any {
+	text := map[string]any{"state": o.State}
+	if o.Reason != "" {
+		text["reason"] = o.Reason
+	}
+	return text
+}
+
+func (s fleetHandlers) handleDeliveries(w http.ResponseWriter, r *http.Request, _ *access.Actor) error {
 	page, err := api.DecodePage(r.URL.Query())
 	if err != nil {
 		return err
@@ -183,7 +213,7 @@ func (s fleetHandlers) handleDeliveries(w http.ResponseWriter, r *http.Request, 
 	return writeList(w, list, page, func(d webjob.Delivery) string { return strconv.FormatInt(d.Sequence, 10) })
 }
 
-func (s fleetHandlers) handleRetry(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s fleetHandlers) handleRetry(w http.ResponseWriter, r *http.Request, _ *access.Actor) error {
 	var request api.RetryRequest
 	if err := readJSON(r, &request); err != nil {
 		return err
@@ -196,7 +226,7 @@ func (s fleetHandlers) handleRetry(w http.ResponseWriter, r *http.Request, _ web
 	return writeJSON(w, http.StatusOK, api.RetryResponse{Retried: n})
 }
 
-func (s fleetHandlers) handleHooks(w http.ResponseWriter, _ *http.Request, _ webjob.Operator) error {
+func (s fleetHandlers) handleHooks(w http.ResponseWriter, _ *http.Request, _ *access.Actor) error {
 	list := []api.HookInfo{}
 	set := s.rules.Current()
 	for _, h := range set.Hooks {
@@ -208,7 +238,7 @@ func (s fleetHandlers) handleHooks(w http.ResponseWriter, _ *http.Request, _ web
 	return writeJSON(w, http.StatusOK, api.List[api.HookInfo]{Items: list})
 }
 
-func (s fleetHandlers) handleTestHook(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s fleetHandlers) handleTestHook(w http.ResponseWriter, r *http.Request, _ *access.Actor) error {
 	answer, err := s.rules.Test(r.Context(), r.PathValue("name"))
 	if err != nil {
 		return err
@@ -217,7 +247,7 @@ func (s fleetHandlers) handleTestHook(w http.ResponseWriter, r *http.Request, _ 
 }
 
 // handleExplain tells what holds for a client and a job, and where it was set.
-func (s fleetHandlers) handleExplain(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s fleetHandlers) handleExplain(w http.ResponseWriter, r *http.Request, a *access.Actor) error {
 	job := r.URL.Query().Get("job")
 	if job != "" {
 		if err := webjob.CheckJobName(job); err != nil {
@@ -228,6 +258,9 @@ func (s fleetHandlers) handleExplain(w http.ResponseWriter, r *http.Request, _ w
 	if err != nil {
 		return err
 	}
+	if err := a.MayOn(webjob.MayView, client); err != nil {
+		return err
+	}
 	explained := api.Explained{Client: client.ID, Job: job, Values: s.rules.Current().Overrides.Explain(client.ID, client.Labels, job)}
 	if why := s.rules.NotInUse(); why != nil {
 		explained.Error = why.Error()
@@ -235,7 +268,7 @@ func (s fleetHandlers) handleExplain(w http.ResponseWriter, r *http.Request, _ w
 	return writeJSON(w, http.StatusOK, explained)
 }
 
-func (s fleetHandlers) handleReload(w http.ResponseWriter, r *http.Request, _ webjob.Operator) error {
+func (s fleetHandlers) handleReload(w http.ResponseWriter, r *http.Request, _ *access.Actor) error {
 	if err := s.Reload(r.Context()); err != nil {
 		return err
 	}

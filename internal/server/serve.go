@@ -49,14 +49,14 @@ func (s *Server) Serve(ctx context.Context) error {
 	if err := s.dispatcher.Load(ctx); err != nil {
 		return err
 	}
-	if err := s.publishRevocations(ctx); err != nil {
+	if err := s.identity.Revocations.Renew(ctx); err != nil {
 		return err
 	}
-	certificate, err := s.serverCertificate()
+	certificate, err := s.settings.identityFolder().Certificate(s.authority, s.log)
 	if err != nil {
 		return err
 	}
-	serverTLS := trust.ServerTLS(certificate, s.authority.All()...)
+	serverTLS := trust.ServerTLS(certificate.Get, s.authority.All()...)
 	listeners := []listener{
 		{name: "endpoint", address: s.settings.Endpoint.Listen, handler: s.EndpointHandler(), tls: serverTLS},
 		{name: "operator", address: s.settings.Operator.Listen, handler: s.OperatorHandler(), tls: serverTLS},
@@ -101,6 +101,7 @@ func (s *Server) run(ctx context.Context, listeners []listener) error {
 		}
 	}
 	s.connections.Watch(listeners[0].server)
+	s.operators.Watch(listeners[1].server)
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var work sync.WaitGroup
 	s.work(background, &work)

@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/audit"
 	"webjob.dev/webjob/internal/dispatch"
 	"webjob.dev/webjob/internal/hook"
+	"webjob.dev/webjob/internal/identity"
 	"webjob.dev/webjob/internal/publish"
 	"webjob.dev/webjob/internal/rules"
 	"webjob.dev/webjob/internal/transport"
@@ -33,10 +35,12 @@ type Server struct {
 	repository  *publish.Repository
 	jobs        *publish.Jobs
 	dispatcher  *dispatch.Dispatcher
+	identity    *identity.Room
+	audit       *audit.Log
 	chains      *chains
-	revocations revocations
 	outbox      *hook.Outbox
-	connections *transport.Connections
+	connections *transport.Connections // of clients
+	operators   *transport.Connections
 	blobUse     sync.RWMutex // who is to name a blob reads it, for moments; the removal of blobs writes it
 
 	uploads    *transport.Places // for results being received
@@ -66,7 +70,7 @@ type OpenBackends func(ctx context.Context, metadataFile, blobsFolder string) (B
 
 // Open loads a server folder. Close releases it.
 func Open(ctx context.Context, settings *Settings, log *slog.Logger, open OpenBackends) (*Server, error) {
-	authority, err := loadAuthority(settings.dir)
+	authority, err := settings.identityFolder().Load()
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +89,8 @@ func Open(ctx context.Context, settings *Settings, log *slog.Logger, open OpenBa
 	}
 	s := &Server{
 		store: backends.Store, blobs: backends.Blobs, authority: authority, settings: settings, log: log,
-		metrics: newMetrics(), sightings: newSightings(backends.Store), connections: transport.NewConnections(),
+		metrics: newMetrics(), sightings: newSightings(backends.Store), connections: transport.NewConnections(), operators: transport.NewConnections(),
+		audit:      audit.New(backends.Store),
 		uploads:    transport.NewPlaces("receiving results", maxUploads),
 		resumables: transport.NewPlaces("receiving uploads", maxResumables),
 	}
@@ -120,8 +125,34 @@ func (s *Server) wire(ctx context.Context, online *trust.PrivateKey, set *rules.
 	if s.chains, err = newChains(ctx, secret, s.store); err != nil {
 		return err
 	}
-	s.chains.notify = s.cloned
+	s.identity = identity.New(s.identityNeighbours())
+	s.chains.notify = func(clone webjob.Clone) {
+		s.metrics.clones.Inc()
+		s.identity.Cloned(context.Background(), clone)
+	}
 	return nil
+}
+
+func (s *Server) identityNeighbours() identity.Neighbours {
+	return identity.Neighbours{
+		Store: s.store, Authority: s.authority,
+		Roots: func() ([][]byte, error) {
+			_, _, roots, err := s.repository.View()
+			return roots, err
+		},
+		AllowClient:   func(c webjob.Client, remote string) error { return s.rules.CheckAccess(c, "", remote) },
+		AllowOperator: s.rules.CheckLogin,
+		Enrolled: func(c webjob.Client) []webjob.Delivery {
+			return s.rules.Deliveries(rules.NewEvent(webjob.OnEnroll, c), c.Subject())
+		},
+		ClonedNews: func(c webjob.Client, clone webjob.Clone) []webjob.Delivery {
+			event := rules.NewEvent(webjob.OnClone, c)
+			event.Reason, event.Address, event.OtherAddress, event.LastSeen = clone.Reason, clone.Address, clone.OtherAddress, clone.OtherAt
+			return s.rules.Deliveries(event, c.Subject())
+		},
+		Wake: s.outbox.Wake, Join: s.dispatcher.Join, CutClient: s.shutOut, CutOperator: s.operators.Cut, ForgetTickets: s.chains.forget,
+		Publish: s.settings.identityFolder().WriteRevocations, SuspendClones: s.settings.Clients.OnClone == "suspend", Log: s.log,
+	}
 }
 
 func loadOnlineKey(dir string) (*trust.PrivateKey, error) {
@@ -147,22 +178,6 @@ func (s *Server) orderEnded(o webjob.OrderStatus) []webjob.Delivery {
 // Close stores the last-seen times and closes the store.
 func (s *Server) Close(ctx context.Context) error {
 	return errors.Join(s.sightings.flush(ctx), s.chains.flush(ctx), s.store.Close())
-}
-
-func loadAuthority(dir string) (*trust.Authority, error) {
-	certificate, err := readFile(filepath.Join(dir, authorityFile))
-	if err != nil {
-		return nil, err
-	}
-	key, err := readFile(filepath.Join(dir, authorityKey))
-	if err != nil {
-		return nil, err
-	}
-	authority, err := trust.LoadAuthority(certificate, key)
-	if err != nil {
-		return nil, webjob.Errorf(webjob.Invalid, "%s: %w; restore both files from a backup", filepath.Join(dir, "pki"), err)
-	}
-	return authority, nil
 }
 
 // now is the time that is stored: UTC, to the microsecond.

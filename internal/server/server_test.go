@@ -113,8 +113,9 @@ func (w *world) client(id string) *tls.Config {
 	must(w.t, err)
 	digest := trust.KeyDigest(certificate)
 	secret := webjob.DigestOf([]byte("token of " + id))
-	must(w.t, w.backends.Store.AddToken(w.t.Context(), webjob.Token{ID: "t", Secret: secret, Role: webjob.RoleClient, Uses: 1, Expires: time.Now().Add(time.Hour)}))
-	must(w.t, w.backends.Store.Enroll(w.t.Context(), secret, webjob.Client{ID: id, Platform: "linux/amd64", Key: digest, EnrolledAt: time.Now()}, nil))
+	must(w.t, w.backends.Store.AddToken(w.t.Context(), webjob.Token{ID: secret.Short(), Secret: secret, Role: webjob.RoleClient, Uses: 1, Expires: time.Now().Add(time.Hour)}))
+	must(w.t, w.backends.Store.Enroll(w.t.Context(), secret, webjob.Client{ID: id, Platform: "linux/amd64", Key: digest, EnrolledAt: time.Now()},
+		webjob.Certificate{Serial: certificate.SerialNumber, NotAfter: certificate.NotAfter}, nil))
 	return trust.ClientTLS(tls.Certificate{Certificate: [][]byte{certificate.Raw}, PrivateKey: key.Signer()}, w.ca.Certificate)
 }
 

@@ -14,10 +14,7 @@ import (
 // Files of a server folder.
 const (
 	settingsFile  = "webjobd.toml"
-	authorityFile = "pki/ca.crt"
-	authorityKey  = "pki/ca.key"
 	onlineKeyFile = "pki/repository.key" // keeps the job repository fresh; signs nothing else
-	serverFile    = "pki/server.pem"     // key, certificate, CA certificate
 	metadataFile  = "metadata.db"
 	blobsFolder   = "blobs"
 	lockFile      = "lock"

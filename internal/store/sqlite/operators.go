@@ -107,15 +107,16 @@ func (s *Store) ChangeOperator(ctx context.Context, name string, before, after [
 // RevokeOperator implements [webjob.Operators].
 func (s *Store) RevokeOperator(ctx context.Context, name, reason string, at time.Time) error {
 	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
-		if err := revokeOperator(ctx, c, name, reason, at); err != nil {
+		if err := revokeOperator(ctx, c, name, reason, at, true); err != nil {
 			return err
 		}
 		return revokeTokens(ctx, c, at, `made_by = ?`, name)
 	})
 }
 
-// revokeOperator ends what an operator had, but not what it made.
-func revokeOperator(ctx context.Context, c *sql.Conn, name, reason string, at time.Time) error {
+// revokeOperator ends what an operator had, but not what it made. Another admin must be
+// left when that is asked.
+func revokeOperator(ctx context.Context, c *sql.Conn, name, reason string, at time.Time, keepAdmin bool) error {
 	o, err := operator(ctx, c, name)
 	if err != nil {
 		return err
@@ -123,8 +124,10 @@ func revokeOperator(ctx context.Context, c *sql.Conn, name, reason string, at ti
 	if _, err := c.ExecContext(ctx, `UPDATE operators SET revoked_at = ?, reason = ? WHERE name = ? AND revoked_at IS NULL`, micros(at), reason, name); err != nil {
 		return err
 	}
-	if err := keepAnAdmin(ctx, c, o, at); err != nil {
-		return err
+	if keepAdmin {
+		if err := keepAnAdmin(ctx, c, o, at); err != nil {
+			return err
+		}
 	}
 	return revokeHolder(ctx, c, webjob.RoleOperator, name, at)
 }

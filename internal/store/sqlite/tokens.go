@@ -39,7 +39,7 @@ func (s *Store) AddToken(ctx context.Context, t webjob.Token) error {
 func endForReturn(ctx context.Context, c *sql.Conn, t webjob.Token) error {
 	reason := "comes back with a new key, by token " + t.ID
 	if t.Role == webjob.RoleOperator {
-		return revokeOperator(ctx, c, t.Name, reason, t.MadeAt)
+		return revokeOperator(ctx, c, t.Name, reason, t.MadeAt, t.MadeBy != webjob.ServerActor)
 	}
 	return revokeClient(ctx, c, t.Name, reason, t.MadeAt)
 }

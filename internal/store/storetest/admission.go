@@ -329,6 +329,13 @@ func lastAdmin(t *testing.T, s webjob.Store) {
 	must(t, s.RevokeOperator(t.Context(), "paul", "", now))
 	operate(t, s, "sven", admin)
 	must(t, s.RevokeOperator(t.Context(), "olga", "", now))
+	// The server itself lets the last one come back.
+	renewal := tokenFor(webjob.RoleOperator, "sven")
+	wantKind(t, s.AddToken(t.Context(), renewal), webjob.Refused)
+	renewal.MadeBy = webjob.ServerActor
+	must(t, s.AddToken(t.Context(), renewal))
+	_, err := s.AddOperator(t.Context(), renewal.Secret, operator("sven"), certificate("back"))
+	must(t, err)
 }
 
 func certificates(t *testing.T, s webjob.Store) {
