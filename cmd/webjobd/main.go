@@ -17,6 +17,6 @@ func main() {
   webjobd serve --dir /srv/webjob`,
 	}
 	cli.AddFormatFlag(root)
-	root.AddCommand(initCommand(), serveCommand(), checkCommand(), caCommand())
+	root.AddCommand(initCommand(), serveCommand(), checkCommand(), caCommand(), operatorCommand())
 	os.Exit(cli.Run(root, os.Args[1:], cli.StatusUsage))
 }

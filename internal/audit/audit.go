@@ -74,7 +74,8 @@ func (l *Log) record(ctx context.Context, act *webjob.PendingAct, seldom bool) e
 	if seldom && !l.isNew(seen, act.Time) {
 		return nil
 	}
-	if err := l.store.RecordActs(ctx, act.Act); err != nil {
+	// It is the whole of this change, and goes with no other.
+	if err := l.store.RecordActs(webjob.WithAct(ctx, nil), act.Act); err != nil {
 		l.forget(seen)
 		return err
 	}

@@ -19,7 +19,10 @@ type acts struct {
 	err  error
 }
 
-func (a *acts) RecordActs(_ context.Context, list ...webjob.Act) error {
+func (a *acts) RecordActs(ctx context.Context, list ...webjob.Act) error {
+	if webjob.ActOf(ctx) != nil {
+		panic("a store would record the act of the context as well")
+	}
 	if a.err == nil {
 		a.list = append(a.list, list...)
 	}
@@ -62,7 +65,8 @@ func TestChangesAreRecordedEachTime(t *testing.T) {
 	store := &acts{}
 	l := New(store)
 	for range 3 {
-		if err := l.Done(t.Context(), act(0, "config.reload", ""), true); err != nil {
+		reload := act(0, "config.reload", "")
+		if err := l.Done(webjob.WithAct(t.Context(), reload), reload, true); err != nil {
 			t.Fatal(err)
 		}
 	}

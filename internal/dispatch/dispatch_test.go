@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"log/slog"
+	"math/big"
 	"os"
 	"path/filepath"
 	"sync"
@@ -98,8 +99,8 @@ func (w *world) publish(name string, version int64) webjob.JobVersion {
 func (w *world) enroll(id string) {
 	w.t.Helper()
 	secret := webjob.DigestOf([]byte("token of " + id))
-	w.must(w.store.AddToken(w.t.Context(), webjob.Token{ID: "t", Secret: secret, Role: webjob.RoleClient, Uses: 1, Expires: now().Add(time.Hour)}))
-	w.must(w.store.Enroll(w.t.Context(), secret, webjob.Client{ID: id, Platform: "linux/amd64", Key: webjob.DigestOf([]byte(id)), EnrolledAt: now()}, nil))
+	w.must(w.store.AddToken(w.t.Context(), webjob.Token{ID: secret.Short(), Secret: secret, Role: webjob.RoleClient, Uses: 1, Expires: now().Add(time.Hour)}))
+	w.must(w.store.Enroll(w.t.Context(), secret, webjob.Client{ID: id, Platform: "linux/amd64", Key: webjob.DigestOf([]byte(id)), EnrolledAt: now()}, webjob.Certificate{Serial: new(big.Int).SetBytes([]byte(id)), NotAfter: now().Add(time.Hour)}, nil))
 }
 
 // order returns an order of the job to all clients.

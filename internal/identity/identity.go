@@ -89,7 +89,7 @@ func judge(c webjob.Client, key webjob.Digest) error {
 	case c.Revoked():
 		return webjob.Errorf(webjob.Refused, "client %s is revoked; an admin can let it come back with a new key: webjobctl client readmit %s --new-key", c.ID, c.ID)
 	case c.Key != key:
-		return webjob.Errorf(webjob.Refused, "client %s was enrolled again with another key, and this one no longer counts; if it is the right machine, an admin lets it come back: webjobctl client readmit %s --new-key", c.ID, c.ID)
+		return webjob.Errorf(webjob.Refused, "client %s is enrolled with another key, and this one does not count; if it is the right machine, an admin lets it come back: webjobctl client readmit %s --new-key", c.ID, c.ID)
 	case !c.SuspendedAt.IsZero():
 		return webjob.Errorf(webjob.Refused, "client %s is suspended; an admin can let it in again: webjobctl client readmit %s", c.ID, c.ID)
 	}

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/audit"
 	"webjob.dev/webjob/internal/trust"
 )
 
@@ -120,3 +122,40 @@ func RootOf(s *Server) []byte {
 	}
 	return roots[0]
 }
+
+// OperatorRoute is what a line of the operator listener's table says.
+type OperatorRoute struct {
+	Pattern    string
+	Right      webjob.Right
+	Everywhere bool
+	Action     string
+}
+
+// OperatorRoutes returns the table.
+func OperatorRoutes(s *Server) (lines []OperatorRoute) {
+	for _, line := range s.operatorTable() {
+		lines = append(lines, OperatorRoute{line.pattern, line.right, line.on == all, line.action})
+	}
+	return lines
+}
+
+// AddRoute adds a route to a table.
+func AddRoute(s *Server, pattern string, right webjob.Right, action string) {
+	s.routes("operator").operate(route{pattern: pattern, right: right, action: action})
+}
+
+// WatchOperators makes an HTTP server tell of its connections, as Serve does.
+func WatchOperators(s *Server, h *http.Server) { s.operators.Watch(h) }
+
+// Connected returns how many connections an operator has.
+func Connected(s *Server, operator string) int { return s.operators.Open(operator) }
+
+// brokenAudit is an audit log that cannot be written.
+type brokenAudit struct{ webjob.Audit }
+
+func (brokenAudit) RecordActs(context.Context, ...webjob.Act) error {
+	return webjob.Errorf(webjob.Unavailable, "disk full")
+}
+
+// BreakAudit makes the audit log fail.
+func BreakAudit(s *Server) { s.audit = audit.New(brokenAudit{}) }

@@ -75,7 +75,7 @@ func newWorldOver(t *testing.T, change func(*server.Settings), wrap func(webjob.
 	t.Cleanup(func() { must(t, w.server.Close(context.Background())) })
 	w.ca = server.AuthorityOf(w.server)
 	w.endpoint = w.listen(w.server.EndpointHandler())
-	w.operator = w.listen(w.server.OperatorHandler())
+	w.operator = w.listen(w.server.OperatorHandler(), func(h *http.Server) { server.WatchOperators(w.server, h) })
 	w.key, err = trust.GenerateKey(trust.Ed25519)
 	must(t, err)
 	must(t, server.NewRepository(t.Context(), w.server, w.key))
@@ -89,7 +89,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func (w *world) listen(h http.Handler) *httptest.Server {
+func (w *world) listen(h http.Handler, prepare ...func(*http.Server)) *httptest.Server {
 	s := httptest.NewUnstartedServer(h)
 	key, err := trust.GenerateKey(trust.ECDSA)
 	must(w.t, err)
@@ -98,6 +98,9 @@ func (w *world) listen(h http.Handler) *httptest.Server {
 	chain := &tls.Certificate{Certificate: [][]byte{certificate.Raw, w.ca.Certificate.Raw}, PrivateKey: key.Signer()}
 	s.Listener = tls.NewListener(s.Listener, trust.ServerTLS(func() (*tls.Certificate, error) { return chain, nil }, w.ca.Certificate))
 	s.Config.ErrorLog = slog.NewLogLogger(slog.NewTextHandler(io.Discard, nil), slog.LevelInfo)
+	for _, do := range prepare {
+		do(s.Config)
+	}
 	s.Start()
 	s.URL = "https://" + s.Listener.Addr().String()
 	w.t.Cleanup(s.Close)
@@ -503,8 +506,8 @@ func TestRenewalWithoutCertificate(t *testing.T) {
 	}{
 		"a stranger's key":     {"web1", stranger, "enrolled with another key"},
 		"another client's key": {"web2", mine, "enrolled with another key"},
-		"its own key":          {"web1", mine, "an operator must let it come back"},
-		"nobody":               {"web9", mine, "may not come back"},
+		"its own key":          {"web1", mine, "an admin must let it come back"},
+		"nobody":               {"web9", mine, "is not enrolled here"},
 		"a path":               {"../web1", mine, "is not allowed"},
 	} {
 		if status, text := ask(c.id, c.key); status/100 == 2 || !strings.Contains(text, c.want) {

@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// Connections are the open connections of each client, so that a client that is shut
-// out is cut off at once, whatever it is in the middle of.
+// Connections are the open connections of each client, or each operator, so that one that
+// is shut out is cut off at once, whatever it is in the middle of.
 type Connections struct {
 	mu       sync.Mutex
 	byClient map[string]map[*connection]struct{}
@@ -75,6 +75,13 @@ func (c *Connections) forget(mine *connection) {
 	if len(c.byClient[mine.client]) == 0 {
 		delete(c.byClient, mine.client)
 	}
+}
+
+// Open returns how many connections a client has.
+func (c *Connections) Open(client string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.byClient[client])
 }
 
 // Cut closes every connection of a client.

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"webjob.dev/webjob/internal/cli"
+	"webjob.dev/webjob/internal/server"
+)
+
+func operatorCommand() *cobra.Command {
+	var dir string
+	c := &cobra.Command{
+		Use: "operator NAME", Short: "Make a token for an admin, when no admin can log in any more", Args: cobra.ExactArgs(1),
+		Long: `Operator makes a token on the server's own machine, with the server stopped: for an admin
+that comes back under its name with a new key, or for a new admin of that name. It is noted
+in the audit log. While any admin can log in, webjobctl operator add and renew do the same.`,
+		Example: `  webjobd operator --dir /srv/webjob olga`,
+		RunE: func(c *cobra.Command, args []string) error {
+			settings, err := server.LoadSettings(dir)
+			if err != nil {
+				return err
+			}
+			token, err := server.AdmitOperator(c.Context(), settings, args[0], openBackends)
+			if err != nil {
+				return fmt.Errorf("operator: %w", err)
+			}
+			return cli.Show(c, map[string]string{"operator": args[0], "login_token": token.String()}, []cli.Field{
+				{Name: "Start the server:", Value: "webjobd serve --dir " + dir},
+				{Name: "Login:", Value: "webjobctl login --name " + args[0] + " --token " + token.String()},
+				{Name: "", Value: "(good once, for 24 hours; keep it like a password)"},
+			})
+		},
+	}
+	dirFlag(c, &dir)
+	return c
+}
