@@ -158,7 +158,8 @@ type Selection struct {
 	Examples []string // at most five
 }
 
-// Select tells whom a selector means, of those that are seen.
+// Select tells whom a selector means, of those that are seen; of the others, only how many
+// there are.
 func (d *Dispatcher) Select(ctx context.Context, on string, seen func(webjob.Client) bool) (Selection, error) {
 	selection := Selection{Examples: []string{}}
 	selector, err := webjob.ParseSelector(on)
@@ -166,11 +167,11 @@ func (d *Dispatcher) Select(ctx context.Context, on string, seen func(webjob.Cli
 		return selection, err
 	}
 	err = d.eachClient(ctx, func(c webjob.Client) {
-		if c.Revoked() || !seen(c) {
+		if c.Revoked() {
 			return
 		}
 		selection.Enrolled++
-		if selector.Matches(c.Subject()) {
+		if seen(c) && selector.Matches(c.Subject()) {
 			selection.Matching++
 			if len(selection.Examples) < 5 {
 				selection.Examples = append(selection.Examples, c.ID)

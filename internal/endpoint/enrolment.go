@@ -143,6 +143,11 @@ func request(ctx context.Context, token trust.Token, address, id string) (*Enrol
 	return e, identity, nil
 }
 
+// damaged tells of an enrolment that cannot be read, and what helps.
+func damaged(folder, what string, err error) error {
+	return webjob.Errorf(webjob.Invalid, "%s is damaged: %w; remove %s and enrol again, with a token that an admin makes: webjobctl client readmit CLIENT --new-key", what, err, folder)
+}
+
 // readIdentity reads the private key and the certificate.
 func readIdentity(folder string) ([]byte, error) {
 	identity, err := os.ReadFile(filepath.Join(folder, identityFile))

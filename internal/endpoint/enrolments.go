@@ -44,10 +44,10 @@ func (s *Enrolments) With(target Target) (*Enrolment, error) {
 	}
 	e := &Enrolment{}
 	if err := json.Unmarshal(encoded, e); err != nil {
-		return nil, webjob.Errorf(webjob.Invalid, "%s is damaged: %w; enrol again", filepath.Join(folder, enrolmentFile), err)
+		return nil, damaged(folder, filepath.Join(folder, enrolmentFile), err)
 	}
 	if err := e.load(identity); err != nil {
-		return nil, webjob.Errorf(webjob.Invalid, "%s is damaged: %w; enrol again", folder, err)
+		return nil, damaged(folder, folder, err)
 	}
 	if target == TargetGet {
 		e.ticket = s.ticket

@@ -38,7 +38,7 @@ func (s *Enrolments) Renew(ctx context.Context, target Target, force bool) (rene
 	}
 	key, err := trust.ParsePrivateKey(identity)
 	if err != nil {
-		return false, webjob.Errorf(webjob.Invalid, "%s is damaged: %w; enrol again", folder, err)
+		return false, damaged(folder, folder, err)
 	}
 	request, err := trust.CertificateRequest(key, e.ID)
 	if err != nil {
