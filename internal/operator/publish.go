@@ -218,7 +218,7 @@ func (s *Session) SetLabels(ctx context.Context, client string, labels webjob.La
 
 func (s *Session) uploadPayload(ctx context.Context, p webjob.Payload, file string) error {
 	err := s.Call(ctx, http.MethodHead, api.OperatorBlobPath(p.Digest), nil, nil, nil)
-	if webjob.KindOf(err) != webjob.NotFound {
+	if kind := webjob.KindOf(err); kind != webjob.NotFound && kind != webjob.Refused { // the upload is refused in words
 		return err
 	}
 	f, err := os.Open(file)
