@@ -63,11 +63,13 @@ func TestNarrowed(t *testing.T) {
 	}{
 		"within": {[]string{"operator on site=lab"}, webjob.MayOrder, "site=lab", clients("lab-1", "lab-2"), ""},
 		"one outside": {
-			[]string{"operator on site=lab"}, webjob.MayOrder, "site=lab", clients("lab-1", "prod-1"),
+			[]string{"operator on site=lab"},
+			webjob.MayOrder, "site=lab", clients("lab-1", "prod-1"),
 			`operator paul has the right "order" on "site=lab" only, and not on prod-1; an admin can widen it: webjobctl operator role paul operator`,
 		},
 		"many outside": {
-			[]string{"operator on site=lab"}, webjob.MayOrder, "site=lab", clients("a-1", "a-2", "a-3", "a-4", "a-5", "a-6", "a-7"),
+			[]string{"operator on site=lab"},
+			webjob.MayOrder, "site=lab", clients("a-1", "a-2", "a-3", "a-4", "a-5", "a-6", "a-7"),
 			"not on a-1, a-2, a-3, a-4, a-5 and 2 more;",
 		},
 		"two grants":                  {[]string{"operator on site=lab", "operator on site=prod"}, webjob.MayOrder, "(site=lab) or (site=prod)", clients("lab-1", "prod-1"), ""},

@@ -131,7 +131,7 @@ func (w *world) login(secret []byte, name string) *trust.PrivateKey {
 	return k
 }
 
-func digest(k *trust.PrivateKey) webjob.Digest { return webjob.DigestOf(k.PublicKey.DER()) }
+func digest(k *trust.PrivateKey) webjob.Digest { return webjob.DigestOf(k.DER()) }
 
 func TestEnrolment(t *testing.T) {
 	w := newWorld(t)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
-	"math"
 	"net/http"
 	"time"
 
@@ -229,12 +228,4 @@ func sendContent(w http.ResponseWriter, r *http.Request, content io.ReadSeekClos
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	http.ServeContent(w, r, "", time.Time{}, content)
 	return content.Close()
-}
-
-// seconds turns a number from outside into a span without overflow.
-func seconds(n int64) time.Duration {
-	if n > math.MaxInt64/int64(time.Second) {
-		return math.MaxInt64
-	}
-	return time.Duration(max(n, 0)) * time.Second
 }

@@ -21,7 +21,7 @@ func revokeHolder(ctx context.Context, c *sql.Conn, role webjob.Role, holder str
 	if _, err := c.ExecContext(ctx, `UPDATE certificates SET revoked_at = ? WHERE role = ? AND holder = ? AND revoked_at IS NULL`, micros(at), role, holder); err != nil {
 		return err
 	}
-	return revokeTokens(ctx, c, at, `role = ? AND name = ?`, role, holder)
+	return revokeTokensFor(ctx, c, role, holder, at)
 }
 
 // RevokedCertificates implements [webjob.Clients].

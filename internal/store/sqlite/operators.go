@@ -110,7 +110,7 @@ func (s *Store) RevokeOperator(ctx context.Context, name, reason string, at time
 		if err := revokeOperator(ctx, c, name, reason, at, true); err != nil {
 			return err
 		}
-		return revokeTokens(ctx, c, at, `made_by = ?`, name)
+		return revokeTokensOf(ctx, c, name, at)
 	})
 }
 

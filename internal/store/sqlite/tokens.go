@@ -92,9 +92,15 @@ func (s *Store) RevokeToken(ctx context.Context, id string, at time.Time) (t web
 	return t, err
 }
 
-// revokeTokens makes tokens useless that nobody revoked before.
-func revokeTokens(ctx context.Context, c *sql.Conn, at time.Time, where string, args ...any) error {
-	_, err := c.ExecContext(ctx, `UPDATE tokens SET revoked_at = ? WHERE revoked_at IS NULL AND uses > 0 AND `+where, append([]any{micros(at)}, args...)...)
+// revokeTokensFor makes the tokens useless that are for a name; revokeTokensOf those that
+// an operator made.
+func revokeTokensFor(ctx context.Context, c *sql.Conn, role webjob.Role, name string, at time.Time) error {
+	_, err := c.ExecContext(ctx, `UPDATE tokens SET revoked_at = ? WHERE revoked_at IS NULL AND uses > 0 AND role = ? AND name = ?`, micros(at), role, name)
+	return err
+}
+
+func revokeTokensOf(ctx context.Context, c *sql.Conn, operator string, at time.Time) error {
+	_, err := c.ExecContext(ctx, `UPDATE tokens SET revoked_at = ? WHERE revoked_at IS NULL AND uses > 0 AND made_by = ?`, micros(at), operator)
 	return err
 }
 
