@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"net/http"
@@ -111,14 +110,7 @@ func (w *world) payload(content string) webjob.Payload {
 // asOperator is a connection of an operator.
 func (w *world) asOperator(name string) *wire.Client {
 	w.t.Helper()
-	key, err := trust.GenerateKey(trust.ECDSA)
-	must(w.t, err)
-	certificate, err := w.ca.IssueIdentity(trust.Identity{Role: webjob.RoleOperator, Name: name}, key.Public(), time.Now())
-	must(w.t, err)
-	secret := webjob.DigestOf([]byte("token of operator " + name))
-	must(w.t, w.backends.Store.AddToken(w.t.Context(), webjob.Token{ID: "o", Secret: secret, Role: webjob.RoleOperator, Uses: 1, Expires: time.Now().Add(time.Hour)}))
-	must(w.t, w.backends.Store.AddOperator(w.t.Context(), secret, webjob.Operator{Name: name, Key: trust.KeyDigest(certificate), EnrolledAt: time.Now()}))
-	c := wire.NewClient(w.operator.URL, trust.ClientTLS(tls.Certificate{Certificate: [][]byte{certificate.Raw}, PrivateKey: key.Signer()}, w.ca.Certificate))
+	c := wire.NewClient(w.operator.URL, w.operate(name, "admin"))
 	w.t.Cleanup(c.Close)
 	return c
 }
