@@ -308,7 +308,10 @@ func TestUnusableOffers(t *testing.T) {
 	m := newMachine()
 	r := m.runs(4)
 	for _, o := range []wire.Offer{
-		{}, {Run: "../../x"}, {Run: "o1.web1\n"}, {Run: strings.Repeat("x", 1<<20)},
+		{},
+		{Run: "../../x"},
+		{Run: "o1.web1\n"},
+		{Run: strings.Repeat("x", 1<<20)},
 		{Run: "o1.web1", Order: make([]byte, trust.MaxEnvelopeBytes+1)},
 	} {
 		if got := r.offered(o); got != unusable || len(m.launched) > 0 {
