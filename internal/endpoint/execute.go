@@ -48,7 +48,8 @@ func (r *run) placeAndRun(ctx, getCtx context.Context, start time.Time, offer *f
 		}
 	}
 	if err != nil {
-		return r.note(err)
+		r.note(err)
+		return err
 	}
 	if err := r.start(ctx, dir, placed, payload, offer.SignedManifest, streams); err != nil { // the job was authentic and did not start: that is a result
 		r.record.Outcome, r.record.Reason = webjob.NotStarted, err.Error()

@@ -215,15 +215,13 @@ func (r *run) claim() error {
 	return r.state.Claims.Take(r.record.Run, r.request.order.Expires)
 }
 
-// note remembers err when it says that the server's answer was not accepted, and
-// returns it.
-func (r *run) note(err error) error {
+// note remembers err when it says that the server's answer was not accepted.
+func (r *run) note(err error) {
 	var verification *fetch.VerificationError
 	if errors.As(err, &verification) {
 		r.refused = err
 		r.record.Outcome, r.record.Reason = webjob.RunRefused, err.Error()
 	}
-	return err
 }
 
 // refuse turns a verification error before the run into a result without streams.
