@@ -11,7 +11,7 @@
 // "webjobctl job publish" describes it in a [Manifest], adds the manifest's digest
 // to the job's index, and signs the index, which is part of the job repository, with
 // keys that never leave the operator's machine (package trust). When enough people
-// have signed, the server (package server) stores all of it in a [Store] (package
+// have signed, the server (package internal/server) stores all of it in a [Store] (package
 // store/sqlite) and in [Blobs] (package blob/files). The server only stores and
 // forwards; it cannot sign.
 //
@@ -33,7 +33,7 @@
 // "webjob agent" (package endpoint/agent) stays and waits for an [Order]: a signed
 // statement that clients which a [Selector] means run one version of a job in a
 // window, once, or at the times of a [Schedule] (package schedule). The server gives
-// every client its runs as it polls (server/dispatcher.go), asks hooks before a get,
+// every client its runs as it polls (package internal/dispatch), asks hooks before a get,
 // a run and a put, and tells triggers afterwards (package hook). Package override
 // says what holds for which client and job.
 //

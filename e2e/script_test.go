@@ -192,7 +192,7 @@ func cmdPair(ts *testscript.TestScript, neg bool, args []string) {
 		return program(ts, "webjobctl", append([]string{"--home", home}, args...)...)
 	}
 	as(alice, "login", "--name", "alice", "--token", ts.Getenv(args[0]+"_LOGIN"))
-	as(bob, "login", "--name", "bob", "--token", as(alice, "token", "new", "--operator"))
+	as(bob, "login", "--name", "bob", "--token", as(alice, "token", "new", "--operator", "--role", "admin"))
 	as(alice, "key", "new", "alice")
 	as(bob, "key", "new", "bob")
 	public := ts.MkAbs("bob.pub")

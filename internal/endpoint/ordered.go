@@ -127,7 +127,7 @@ func (r *run) refuseOrder(ctx context.Context, why error) (*Ran, error) {
 	}
 	start := time.Now()
 	r.record.Times.Get.Start = start.UTC()
-	_ = r.note(&fetch.VerificationError{Err: why}) // it is kept in the run
+	r.note(&fetch.VerificationError{Err: why})
 	entry, err := r.sealWithoutStreams(start)
 	if err != nil {
 		return nil, err

@@ -228,7 +228,7 @@ func (r *run) note(err error) {
 // Other errors are returned: nothing of the server's answer was to be judged. But of
 // a run that was ordered, every error that will not pass is a result.
 func (r *run) refuse(start time.Time, err error) (*spool.Entry, error) {
-	if _ = r.note(err); r.refused == nil {
+	if r.note(err); r.refused == nil {
 		if r.request.order == nil || webjob.KindOf(err) == webjob.Unavailable {
 			return nil, err
 		}
