@@ -177,9 +177,13 @@ func settle(t *testing.T, d *Dispatcher) {
 		}
 		return false
 	}
-	if !isStale() {
-		return
+	for isStale() { // again: what was cut at the end of a round is stale
+		refresh(t, d, isStale)
 	}
+}
+
+func refresh(t *testing.T, d *Dispatcher, isStale func() bool) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { d.Refresh(ctx); close(done) }()
