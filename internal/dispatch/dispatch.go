@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -131,7 +132,7 @@ func (d *Dispatcher) know(policy *trust.Policy, status webjob.OrderStatus) error
 		}
 		within = &selector
 	}
-	if status.Counts == nil {
+	if status.Counts = maps.Clone(status.Counts); status.Counts == nil { // the caller's goes on to whoever asked
 		status.Counts = webjob.Counts{}
 	}
 	if o == nil {

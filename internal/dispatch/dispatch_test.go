@@ -311,6 +311,17 @@ func TestOffersAreMadeAgainWhereTheyDidNotArrive(t *testing.T) {
 	}
 }
 
+// What a caller is given of an order is its own: it may be read while the order goes on.
+func TestStatusOfNewOrderIsTheCallersOwn(t *testing.T) {
+	w := newWorld(t, 1, "web1")
+	d := w.dispatcher(w.store)
+	status := w.create(d, w.order("o1"), "alice")
+	w.poll(d, "web1", 1, nil)
+	if status.Counts[webjob.RunQueued] != 1 || len(status.Counts) != 1 {
+		t.Errorf("it changed to %v", status.Counts)
+	}
+}
+
 // A client that enrols while an order for late joiners is being made is asked, too.
 func TestClientThatEnrolsMeanwhileIsAsked(t *testing.T) {
 	w := newWorld(t, 1, "web1")

@@ -269,6 +269,11 @@ func (m *model) finale() {
 			}
 		}
 		settle(m.t, d)
+		for id := range m.orders { // what a client said last may have stopped one
+			if state := m.stored(id).State; state == webjob.OrderStopped || state == webjob.OrderPending {
+				work++
+			}
+		}
 		if work == 0 {
 			break
 		}
