@@ -11,7 +11,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"webjob.dev/webjob"
@@ -27,6 +29,7 @@ type Client struct {
 	http  *http.Client
 	// Ticket returns what requests show as HeaderTicket that do not set it; nil: nothing.
 	Ticket func() (string, error)
+	told   atomic.Pointer[string] // that a ticket was not the newest, until one is
 }
 
 // Bounds of a connection. The whole of a request is bounded by its context.
@@ -35,6 +38,9 @@ const (
 	headerTimeout   = 2 * time.Minute // until an answer starts; a server may wait for its disk
 	continueTimeout = 5 * time.Second
 )
+
+// isWord says what of a server is given back to it.
+var isWord = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
 // NewClient returns a client for the server at base, such as https://host:8443.
 func NewClient(base string, config *tls.Config) *Client {
@@ -63,7 +69,8 @@ func (c *Client) Base() string { return c.base }
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Send sends a request and returns an answer with a status below 300; the caller
-// closes its body. A length of -1 means that body is nil.
+// closes its body. A length of -1 means that body is nil. When the server says that the
+// ticket was not the newest, it is sent once more, if the body can be.
 func (c *Client) Send(ctx context.Context, method, path string, header http.Header, body io.Reader, length int64) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
@@ -76,34 +83,66 @@ func (c *Client) Send(ctx context.Context, method, path string, header http.Head
 		request.Header = header
 	}
 	request.Header.Set("User-Agent", c.agent)
-	if _, set := request.Header[HeaderTicket]; !set && c.Ticket != nil {
+	_, set := request.Header[HeaderTicket]
+	response, told, err := c.try(request, !set)
+	if told && (body == nil || request.GetBody != nil) {
+		if body != nil {
+			if request.Body, err = request.GetBody(); err != nil {
+				return nil, err
+			}
+		}
+		response, _, err = c.try(request, !set)
+	}
+	return response, err
+}
+
+// try sends a request once. It reports whether its ticket was not the newest.
+func (c *Client) try(request *http.Request, showing bool) (_ *http.Response, told bool, err error) {
+	// The word before the ticket: who was told shows what is the newest after that.
+	if word := c.told.Load(); word != nil {
+		request.Header.Set(HeaderTold, *word)
+	}
+	if showing && c.Ticket != nil {
 		ticket, err := c.Ticket()
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		request.Header.Set(HeaderTicket, ticket)
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return nil, c.explain(err)
+		return nil, false, c.explain(err)
+	}
+	word := response.Header.Get(HeaderTold)
+	told = response.StatusCode >= 300 && isWord.MatchString(word)
+	if told {
+		c.told.Store(&word)
+	} else {
+		c.told.Store(nil)
 	}
 	if response.StatusCode >= 300 {
 		err := ReadProblem(response)
-		return nil, errors.Join(err, response.Body.Close())
+		return nil, told, errors.Join(err, response.Body.Close())
 	}
-	return response, nil
+	return response, false, nil
 }
 
 // Call sends in as JSON, unless it is nil, and reads the answer into out, unless
 // that is nil.
 func (c *Client) Call(ctx context.Context, method, path string, query url.Values, in, out any) error {
+	_, err := c.Exchange(ctx, method, path, query, in, out)
+	return err
+}
+
+// Exchange is Call for who needs the header of the answer.
+func (c *Client) Exchange(ctx context.Context, method, path string, query url.Values, in, out any) (http.Header, error) {
 	var body io.Reader
 	length := int64(-1)
 	header := http.Header{}
 	if in != nil {
 		encoded, err := json.Marshal(in)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		body, length = bytes.NewReader(encoded), int64(len(encoded))
 		header.Set("Content-Type", ContentTypeJSON)
@@ -113,22 +152,22 @@ func (c *Client) Call(ctx context.Context, method, path string, query url.Values
 	}
 	response, err := c.Send(ctx, method, path, header, body, length)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	answer, err := io.ReadAll(io.LimitReader(response.Body, MaxResponseJSON+1))
 	if err := errors.Join(err, response.Body.Close()); err != nil {
-		return c.explain(err)
+		return nil, c.explain(err)
 	}
 	if len(answer) > MaxResponseJSON {
-		return webjob.Errorf(webjob.TooLarge, "the answer of %s has more than %d bytes", c.base, MaxResponseJSON)
+		return nil, webjob.Errorf(webjob.TooLarge, "the answer of %s has more than %d bytes", c.base, MaxResponseJSON)
 	}
 	if out == nil {
-		return nil
+		return response.Header, nil
 	}
 	if err := Decode(answer, out); err != nil {
-		return webjob.Errorf(webjob.KindOf(err), "the answer of %s is not usable: %w; is it a WebJob server?", c.base, err)
+		return nil, webjob.Errorf(webjob.KindOf(err), "the answer of %s is not usable: %w; is it a WebJob server?", c.base, err)
 	}
-	return nil
+	return response.Header, nil
 }
 
 // MaxValues bounds the values of a JSON text of a server: objects, lists and what is in

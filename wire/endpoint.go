@@ -38,9 +38,13 @@ const (
 	// is the payload for the platform that was asked for.
 	HeaderBundleLength   = "Webjob-Bundle-Length"
 	HeaderManifestLength = "Webjob-Manifest-Length"
-	// HeaderTicket is the ticket of the exchange before in a request for a job, and in its
-	// answer the one to show next. All other requests of a client show the newest one.
+	// HeaderTicket is the newest ticket of single runs in every request of a client. One for
+	// a job or a renewal takes a step: it names the value of the next ticket behind a dot,
+	// and the answer has that ticket. See docs/protocol.md.
 	HeaderTicket = "Webjob-Ticket"
+	// HeaderTold comes with the answer that a ticket is not the newest, and is given back
+	// when the client asks again with the newest.
+	HeaderTold = "Webjob-Told"
 	// HeaderLimits carries the server's ceilings for a run as JSON of the domain's
 	// Limits; they only ever make a job's own limits tighter.
 	HeaderLimits = "Webjob-Limits"
