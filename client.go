@@ -27,21 +27,15 @@ type Client struct {
 	Facts         *Facts    `json:"facts,omitempty"` // what its agent says; nil before the first agent
 }
 
-// Chain is how far the tickets of a client are on one line; see package server.
+// Chain is how far the tickets of a client are on one line; see package tickets.
 type Chain struct {
-	Client    string
-	Line      string
-	Counter   uint64
-	Branch    uint64
-	Abandoned []Branch // that nobody may go on with
-	Address   string   // of the last exchange
-	At        time.Time
-}
-
-// Branch is a line of tickets that was left behind after one of them.
-type Branch struct {
-	ID    uint64 `json:"id"`
-	After uint64 `json:"after"` // tickets with a higher counter prove a second holder
+	Client     string
+	Line       string
+	Generation uint64 // how often it was begun anew; with Number the order of its versions
+	Number     uint64 // of the newest ticket
+	Ticket     string // the newest ticket, "" for none
+	Address    string // of the last exchange
+	At         time.Time
 }
 
 // Certificate is what is noted of a certificate that was issued.

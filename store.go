@@ -61,7 +61,9 @@ type Clients interface {
 	// LetReturn sets when a client asked for a new certificate, and until when it may
 	// have one; zero times clear them.
 	LetReturn(ctx context.Context, id string, asked, approvedUntil time.Time) error
-	// SaveChains sets how far the tickets of clients are; Chains visits all.
+	// SaveChains keeps how far the tickets of clients are, and never takes one back: of
+	// two versions of a chain the one with the higher generation counts, then the one with
+	// the higher number. Chains visits all.
 	SaveChains(ctx context.Context, chains []Chain) error
 	Chains(ctx context.Context, visit func(Chain) error) error
 	// AddClone keeps the sign of a second holder with its client, with the deliveries;

@@ -40,7 +40,7 @@ type PollRequest struct {
 	// StandingDigest.
 	Standing webjob.Digest `json:"standing,omitempty"`
 	Paused   bool          `json:"paused,omitempty"` // as the server said last
-	Ticket   string        `json:"ticket,omitempty"` // of the poll before
+	Ticket   string        `json:"ticket,omitempty"` // a step from the ticket of the poll before
 }
 
 // PollResponse is the work. All of it empty means: ask again.

@@ -4,87 +4,125 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"time"
 
 	"github.com/gofrs/flock"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/durable"
+	"webjob.dev/webjob/internal/tickets"
 )
 
-// Files of the tickets that this client got last; see the server's chain of them.
+// Files of the tickets of an enrolment; package tickets has what is in them.
 const (
-	agentTicketFile = getFolder + "/ticket-agent"
-	runTicketFile   = getFolder + "/ticket-run"
-	runTicketLock   = getFolder + "/ticket-run.lock"
-	maxTicket       = 256
+	agentTickets   = "tickets-agent"
+	runTickets     = "tickets-run"
+	runTicketsLock = "tickets-run.lock"
+	agentStatus    = "agent.json" // which every agent writes with every poll
 )
 
-// Tickets are those that this client got last: one of its agent's polls, one of its
-// single runs. They show the server that nobody else uses this identity.
+// Tickets are those that this client got last. They show its servers that nobody else
+// uses this identity.
 type Tickets struct{ folder }
 
-// AgentTicket returns the ticket of the last poll, "" when there is none.
-func (s *Tickets) AgentTicket() (string, error) { return s.readTicket(agentTicketFile) }
+// Line is a line of tickets that one client and one server share.
+type Line struct{ file string }
 
-// KeepAgentTicket keeps the ticket of a poll.
-func (s *Tickets) KeepAgentTicket(ticket string) error { return s.keepTicket(agentTicketFile, ticket) }
+// Agent returns the line of an agent's polls. Only one agent uses a state folder.
+func (t *Tickets) Agent() Line { return Line{t.path(string(TargetGet), agentTickets)} }
 
-// RunTicket returns the ticket of the last job, "" when there is none. Another process
-// may be writing it: it counts when it was read twice.
-func (s *Tickets) RunTicket() (string, error) {
-	ticket, err := s.readTicket(runTicketFile)
-	for err == nil {
-		var again string
-		if again, err = s.readTicket(runTicketFile); again == ticket {
-			break
-		}
-		ticket = again
+// run returns the line of all other requests to a server.
+func (t *Tickets) run(target Target) Line { return Line{t.path(string(target), runTickets)} }
+
+// Step returns what the next request shows; it is durable by then. Without an answer it
+// is the same again.
+func (l Line) Step() (step string, err error) {
+	err = l.use(os.O_CREATE, func(h tickets.Holder) error {
+		step, err = h.Step()
+		return err
+	})
+	return step, err
+}
+
+// Keep takes the ticket of the answer; "" is none.
+func (l Line) Keep(ticket string) error {
+	if ticket == "" {
+		return nil
+	}
+	return l.use(0, func(h tickets.Holder) error { return h.Keep(ticket) })
+}
+
+// shown returns the newest ticket, "" when there is none.
+func (l Line) shown() (ticket string, err error) {
+	err = l.use(0, func(h tickets.Holder) error {
+		ticket, err = h.Shown()
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
 	}
 	return ticket, err
 }
 
-func (s *Tickets) readTicket(name string) (string, error) {
-	text, err := os.ReadFile(s.path(name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil || len(text) > maxTicket {
-		return "", webjob.Errorf(webjob.Unavailable, "ticket: %s cannot be read: %w", s.path(name), err)
-	}
-	return string(text), nil
-}
-
-// keepTicket writes in place and does not wait for the disk: one that a crash loses or
-// mixes up is forgiven, and a new file for each would make the next sync wait for it.
-func (s *Tickets) keepTicket(name, ticket string) error {
-	if ticket == "" || len(ticket) > maxTicket {
-		return nil
-	}
-	f, err := os.OpenFile(s.path(name), os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return webjob.Errorf(webjob.Unavailable, "ticket: %w; free space or mend the state folder", err)
-	}
-	_, err = f.WriteAt([]byte(ticket), 0)
-	if err == nil {
-		err = f.Truncate(int64(len(ticket)))
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return webjob.Errorf(webjob.Unavailable, "ticket: %w; free space or mend the state folder", err)
-	}
-	return nil
-}
-
-// withTicket does one exchange: it hands over the ticket of the one before and keeps
-// the next one. Runs at the same time wait for each other.
-func (s *Tickets) withTicket(exchange func(ticket string) (next string, err error)) error {
-	lock := flock.New(s.path(runTicketLock))
+// exchange takes a step with a request and keeps the ticket of its answer. Only one
+// process at a time does; the others wait.
+func (l Line) exchange(request func(step string) (ticket string, err error)) error {
+	lock := flock.New(filepath.Join(filepath.Dir(l.file), runTicketsLock))
 	if err := lock.Lock(); err != nil {
-		return webjob.Errorf(webjob.Unavailable, "ticket: %w; free space or mend the state folder", err)
+		return unkept(err)
 	}
 	defer func() { _ = lock.Unlock() }() // closing releases it
-	ticket, err := s.readTicket(runTicketFile)
+	if l.olderAgent(time.Now()) {
+		_, err := request("")
+		return err
+	}
+	step, err := l.Step()
 	if err != nil {
 		return err
 	}
-	next, err := exchange(ticket)
-	return errors.Join(err, s.keepTicket(runTicketFile, next))
+	ticket, err := request(step)
+	return errors.Join(err, l.Keep(ticket))
+}
+
+// oldAgentTime is how long an agent may say nothing of itself and still run.
+const oldAgentTime = time.Hour
+
+// olderAgent reports whether there was no ticket yet, and an agent of the version before
+// may still run here. Its requests show no tickets and would not be served any more once
+// the line has begun: that waits until it was started again.
+func (l Line) olderAgent(now time.Time) bool {
+	if ticket, err := l.shown(); ticket != "" || err != nil {
+		return false
+	}
+	state := filepath.Dir(filepath.Dir(l.file))
+	if _, err := os.Stat(filepath.Join(state, string(TargetGet), agentTickets)); !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	status, err := os.Stat(filepath.Join(state, agentStatus))
+	return err == nil && now.Sub(status.ModTime()) < oldAgentTime
+}
+
+// use opens the file. A new one has a durable name before anything is in it.
+func (l Line) use(create int, do func(tickets.Holder) error) error {
+	f, err := os.OpenFile(l.file, os.O_RDWR|create, 0o600)
+	if err != nil {
+		return unkept(err)
+	}
+	if info, statErr := f.Stat(); statErr != nil {
+		err = statErr
+	} else if info.Size() == 0 {
+		err = durable.SyncFolder(filepath.Dir(l.file))
+	}
+	if err == nil {
+		err = do(tickets.Holder{File: f})
+	}
+	return unkept(errors.Join(err, f.Close()))
+}
+
+func unkept(err error) error {
+	if err == nil {
+		return nil
+	}
+	return webjob.Errorf(webjob.Unavailable, "ticket: %w; free space or mend the state folder", err)
 }

@@ -33,7 +33,7 @@ type Enrolment struct {
 	Authority string        `json:"authority"`  // CA certificates, PEM
 	TrustRoot []byte        `json:"trust_root"` // root of the job repository, pinned
 	config    *tls.Config
-	ticket    func() (string, error) // of the last job; nil when jobs come from elsewhere
+	ticket    func() (string, error) // the newest
 }
 
 // Target says which of the two servers of a client an enrolment is for.

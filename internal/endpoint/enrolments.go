@@ -19,7 +19,7 @@ import (
 // both are read anew each time, because another process may have renewed them.
 type Enrolments struct {
 	folder
-	ticket func() (string, error) // for requests to the server that serves jobs
+	tickets *Tickets // that requests show
 
 	mu     sync.Mutex
 	loaded map[Target]loaded
@@ -49,9 +49,7 @@ func (s *Enrolments) With(target Target) (*Enrolment, error) {
 	if err := e.load(identity); err != nil {
 		return nil, damaged(folder, folder, err)
 	}
-	if target == TargetGet {
-		e.ticket = s.ticket
-	}
+	e.ticket = s.tickets.run(target).shown
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.loaded[target] = loaded{encoded: encoded, identity: identity, enrolment: e}

@@ -25,7 +25,7 @@ const (
 // they run also while the server is away.
 type KeptJobs struct {
 	folder
-	exchange func(func(ticket string) (next string, err error)) error // one at a time; see Tickets
+	exchange func(func(step string) (ticket string, err error)) error // one at a time; see Line
 }
 
 // Keep gets the jobs of orders that are not kept yet, and forgets those of others.
@@ -58,12 +58,12 @@ func (e *Enrolment) requester(r *trust.Repository) fetch.Requester {
 
 func (s *KeptJobs) get(ctx context.Context, c *wire.Client, who fetch.Requester, order *trust.SignedOrder) error {
 	var offer *fetch.Offer
-	err := s.exchange(func(ticket string) (next string, err error) {
-		who.Ticket = ticket
+	err := s.exchange(func(step string) (ticket string, err error) {
+		who.Ticket = step
 		if offer, err = fetch.Job(ctx, c, who, order.Job, wire.JobQuery{Platform: webjob.ThisPlatform, Version: order.Version}, time.Now()); offer != nil {
-			next = offer.Ticket
+			ticket = offer.Ticket
 		}
-		return next, err
+		return ticket, err
 	})
 	if err != nil {
 		return err

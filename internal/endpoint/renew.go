@@ -49,10 +49,14 @@ func (s *Enrolments) Renew(ctx context.Context, target Target, force bool) (rene
 		config.Certificates = nil // the server would not even listen
 	}
 	c := wire.NewClient(e.URL, config)
-	c.Ticket = e.ticket
 	defer c.Close()
 	var response wire.RenewResponse
-	if err := c.Call(ctx, http.MethodPost, wire.PathRenew, nil, wire.RenewRequest{ID: e.ID, CertificateRequest: request}, &response); err != nil {
+	err = s.tickets.run(target).exchange(func(step string) (ticket string, err error) {
+		c.Ticket = func() (string, error) { return step, nil }
+		header, err := c.Exchange(ctx, http.MethodPost, wire.PathRenew, nil, wire.RenewRequest{ID: e.ID, CertificateRequest: request}, &response)
+		return header.Get(wire.HeaderTicket), err
+	})
+	if err != nil {
 		return false, err
 	}
 	return true, s.keepRenewal(folder, e, key, response)

@@ -144,12 +144,12 @@ func (r *run) getAndRun(ctx context.Context) (*spool.Entry, error) {
 		query.Version = r.request.order.Version
 	}
 	var offer *fetch.Offer
-	err := r.state.Tickets.withTicket(func(ticket string) (next string, err error) {
-		who.Ticket = ticket
+	err := r.state.Tickets.run(TargetGet).exchange(func(step string) (ticket string, err error) {
+		who.Ticket = step
 		if offer, err = fetch.Job(getCtx, r.client, who, r.record.Job, query, time.Now()); offer != nil {
-			next = offer.Ticket
+			ticket = offer.Ticket
 		}
-		return next, err
+		return ticket, err
 	})
 	if r.request.order != nil && webjob.KindOf(err) == webjob.Unavailable {
 		// Standing orders go on while the server is away, with what was kept of the job.

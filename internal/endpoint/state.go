@@ -33,7 +33,7 @@ type State struct {
 	folder
 	Enrolments *Enrolments      // which servers let this client in, and as whom
 	Repository *RepositoryCache // the job repository as it was verified last
-	Tickets    *Tickets         // of the exchanges with the server that serves jobs
+	Tickets    *Tickets         // of the exchanges with servers
 	Claims     *Claims          // runs of orders that were begun
 	Standing   *StandingOrders  // orders whose time this client keeps
 	Kept       *KeptJobs        // their jobs
@@ -92,12 +92,12 @@ func newState(f folder) *State {
 	tickets := &Tickets{folder: f}
 	return &State{
 		folder:     f,
-		Enrolments: &Enrolments{folder: f, ticket: tickets.RunTicket, loaded: map[Target]loaded{}},
+		Enrolments: &Enrolments{folder: f, tickets: tickets, loaded: map[Target]loaded{}},
 		Repository: &RepositoryCache{folder: f},
 		Tickets:    tickets,
 		Claims:     &Claims{folder: f, spooled: func(run string) bool { return exists(f.path(spoolFolder, run)) }},
 		Standing:   &StandingOrders{folder: folder(f.path(standingFolder))},
-		Kept:       &KeptJobs{folder: folder(f.path(keptFolder)), exchange: tickets.withTicket},
+		Kept:       &KeptJobs{folder: folder(f.path(keptFolder)), exchange: tickets.run(TargetGet).exchange},
 		work:       workFolders{folder: folder(f.path(workFolder))},
 	}
 }

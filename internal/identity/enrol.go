@@ -41,13 +41,15 @@ func (r *Room) Enroll(ctx context.Context, request wire.EnrollRequest, remote st
 		return wire.EnrollResponse{}, err
 	}
 	client.Key = trust.KeyDigest(certificate)
+	if token.Returns() { // before: its old key is of no use since the token was made, and its new one not yet
+		if err := r.ForgetTickets(ctx, client.ID); err != nil {
+			return wire.EnrollResponse{}, err
+		}
+	}
 	if err := r.Store.Enroll(ctx, token.Secret, client, noted(certificate), r.Enrolled(client)); err != nil {
 		return wire.EnrollResponse{}, err
 	}
 	r.Wake()
-	if token.Returns() {
-		r.ForgetTickets(client.ID)
-	}
 	if err := r.Join(ctx, client.ID); err != nil {
 		r.Log.Error("a new client joined no order", "client", client.ID, "error", err)
 	}

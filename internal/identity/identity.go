@@ -46,7 +46,7 @@ type Neighbours struct {
 	// under way.
 	CutClient, CutOperator func(name string)
 	// ForgetTickets lets a client's tickets begin anew.
-	ForgetTickets func(client string)
+	ForgetTickets func(ctx context.Context, client string) error
 	// Publish writes a new list of revoked certificates out, in DER.
 	Publish func(list []byte) error
 	// SuspendClones shuts a client out whose identity two hold.

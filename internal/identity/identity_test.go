@@ -58,7 +58,7 @@ func newWorld(t *testing.T) *world {
 			return []webjob.Delivery{{Trigger: "cloned " + c.ID, NextAt: time.Now()}}
 		},
 		Wake: func() {}, Join: func(_ context.Context, c string) error { tell("join")(c); return nil },
-		CutClient: tell("cut client"), CutOperator: tell("cut operator"), ForgetTickets: tell("forget tickets of"),
+		CutClient: tell("cut client"), CutOperator: tell("cut operator"), ForgetTickets: func(_ context.Context, c string) error { tell("forget tickets of")(c); return nil },
 		Publish: func([]byte) error { return nil }, Log: slog.New(slog.DiscardHandler),
 	})
 	return w
@@ -263,35 +263,58 @@ func TestClientRenewal(t *testing.T) {
 	csr := func(k *trust.PrivateKey) wire.RenewRequest {
 		return wire.RenewRequest{ID: "web1", CertificateRequest: request(t, nil, "web1", k).CertificateRequest}
 	}
+	stale := error(nil)
+	newest := func(client string) error {
+		if client != "web1" {
+			t.Errorf("the tickets of %q are asked for", client)
+		}
+		return stale
+	}
 	c, err := w.Client(t.Context(), "web1", digest(k))
 	must(t, err)
-	_, second, err := w.Renew(t.Context(), c, csr(k))
+	_, second, err := w.Renew(t.Context(), c, csr(k), newest)
 	must(t, err)
-	_, _, err = w.Renew(t.Context(), c, csr(key(t)))
+	_, _, err = w.Renew(t.Context(), c, csr(key(t)), newest)
 	wantKind(t, err, webjob.Refused, "another key")
 	other := csr(k)
 	other.ID = "web2"
-	_, _, err = w.Renew(t.Context(), c, other)
+	_, _, err = w.Renew(t.Context(), c, other, newest)
 	wantKind(t, err, webjob.Refused, "cannot renew")
 
+	// Who does not have the newest ticket gets none, nor does anybody once two are known.
+	stale = webjob.Errorf(webjob.Unavailable, "an old ticket")
+	_, _, err = w.Renew(t.Context(), c, csr(k), newest)
+	wantKind(t, err, webjob.Unavailable, "an old ticket")
+	stale = nil
+	w.Cloned(t.Context(), webjob.Clone{Client: "web1"})
+	c, err = w.Client(t.Context(), "web1", digest(k))
+	must(t, err)
+	_, _, err = w.Renew(t.Context(), c, csr(k), newest)
+	wantKind(t, err, webjob.Refused, "webjobctl client readmit web1")
+	must(t, w.Readmit(t.Context(), "web1"))
+
 	// After it expired, an admin decides.
-	_, _, err = w.RenewExpired(t.Context(), csr(k), address)
+	_, _, err = w.RenewExpired(t.Context(), csr(k), address, newest)
 	wantKind(t, err, webjob.Refused, "webjobctl client approve web1")
-	_, _, err = w.RenewExpired(t.Context(), csr(key(t)), address)
+	_, _, err = w.RenewExpired(t.Context(), csr(key(t)), address, newest)
 	wantKind(t, err, webjob.Refused, "webjobctl client readmit web1 --new-key")
 	must(t, w.Approve(t.Context(), "web1"))
 	w.deny = webjob.Errorf(webjob.Refused, "deny_addresses names it")
-	_, _, err = w.RenewExpired(t.Context(), csr(k), address)
+	_, _, err = w.RenewExpired(t.Context(), csr(k), address, newest)
 	wantKind(t, err, webjob.Refused, "deny_addresses")
 	w.deny = nil
-	_, third, err := w.RenewExpired(t.Context(), csr(k), address)
+	stale = webjob.Errorf(webjob.Unavailable, "an old ticket")
+	_, _, err = w.RenewExpired(t.Context(), csr(k), address, newest)
+	wantKind(t, err, webjob.Unavailable, "an old ticket")
+	stale = nil
+	_, third, err := w.RenewExpired(t.Context(), csr(k), address, newest)
 	must(t, err)
 	wantKind(t, w.Approve(t.Context(), "web1"), webjob.Conflict, "does not ask")
 	must(t, w.Revoke(t.Context(), "web1", ""))
 	for _, certificate := range []*x509.Certificate{first, second, third} {
 		w.revoked(certificate)
 	}
-	_, _, err = w.RenewExpired(t.Context(), csr(k), address)
+	_, _, err = w.RenewExpired(t.Context(), csr(k), address, newest)
 	wantKind(t, err, webjob.Refused, "webjobctl client readmit web1 --new-key")
 }
 

@@ -14,14 +14,22 @@ import (
 // returnTime is how long an approval holds for a client whose certificate expired.
 const returnTime = 24 * time.Hour
 
-// Renew gives a client that was let in a new certificate for its key.
-func (r *Room) Renew(ctx context.Context, client webjob.Client, request wire.RenewRequest) (wire.RenewResponse, *x509.Certificate, error) {
+// Renew gives a client that was let in a new certificate for its key: when newest finds
+// that it has the newest ticket, and as long as nobody was told of two holders. So what
+// was copied of an identity ends with its certificate.
+func (r *Room) Renew(ctx context.Context, client webjob.Client, request wire.RenewRequest, newest func(client string) error) (wire.RenewResponse, *x509.Certificate, error) {
 	if request.ID != client.ID {
 		return wire.RenewResponse{}, nil, webjob.Errorf(webjob.Refused, "client %s cannot renew the certificate of %.80q", client.ID, request.ID)
 	}
 	key, err := keyOf(request.CertificateRequest, client.Key)
 	if err != nil {
 		return wire.RenewResponse{}, nil, webjob.Errorf(webjob.KindOf(err), "client %s: %w", client.ID, err)
+	}
+	if err := newest(client.ID); err != nil {
+		return wire.RenewResponse{}, nil, err
+	}
+	if client.Clone != nil {
+		return wire.RenewResponse{}, nil, TwoHolders(client.ID)
 	}
 	certificate, err := r.issue(webjob.RoleClient, client.ID, key)
 	if err != nil {
@@ -33,13 +41,18 @@ func (r *Room) Renew(ctx context.Context, client webjob.Client, request wire.Ren
 	return r.renewed(certificate), certificate, nil
 }
 
+// TwoHolders refuses a renewal.
+func TwoHolders(client string) error {
+	return webjob.Errorf(webjob.Refused, "two hold the identity of client %s, or its state folder was set back; no certificate is renewed before an admin has looked: webjobctl client readmit %s", client, client)
+}
+
 func (r *Room) renewed(certificate *x509.Certificate) wire.RenewResponse {
 	return wire.RenewResponse{Certificate: string(trust.CertificatePEM(certificate)), Authority: string(r.Authority.PEM())}
 }
 
 // RenewExpired is Renew for a client whose certificate has expired: then the key alone
 // speaks, and an operator decides. Until then it is Refused.
-func (r *Room) RenewExpired(ctx context.Context, request wire.RenewRequest, remote string) (wire.RenewResponse, *x509.Certificate, error) {
+func (r *Room) RenewExpired(ctx context.Context, request wire.RenewRequest, remote string, newest func(client string) error) (wire.RenewResponse, *x509.Certificate, error) {
 	fail := func(err error) (wire.RenewResponse, *x509.Certificate, error) { return wire.RenewResponse{}, nil, err }
 	if err := webjob.CheckClientID(request.ID); err != nil {
 		return fail(err)
@@ -60,7 +73,7 @@ func (r *Room) RenewExpired(ctx context.Context, request wire.RenewRequest, remo
 		return fail(err)
 	}
 	if now().Before(client.ApprovedUntil) {
-		return r.Renew(ctx, client, request)
+		return r.Renew(ctx, client, request, newest)
 	}
 	if client.AskedAt.IsZero() {
 		if err := r.Store.LetReturn(ctx, client.ID, now(), time.Time{}); err != nil {

@@ -138,8 +138,7 @@ func (r *Room) Readmit(ctx context.Context, id string) error {
 	if err := r.Store.ForgetClone(ctx, id); err != nil {
 		return err
 	}
-	r.ForgetTickets(id)
-	return nil
+	return r.ForgetTickets(ctx, id)
 }
 
 func (r *Room) describeClient(ctx context.Context, id, after string) error {

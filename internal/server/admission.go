@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/identity"
 	"webjob.dev/webjob/wire"
 )
 
@@ -35,13 +36,26 @@ func (s clientHandlers) handleRenew(w http.ResponseWriter, r *http.Request) erro
 		return err
 	}
 	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
-		return s.forClient(s.showing(func(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
-			response, certificate, err := s.identity.Renew(r.Context(), client, request)
+		return s.forClient(func(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
+			response, certificate, err := s.identity.Renew(r.Context(), client, request, s.newest(w, r))
 			return s.answerRenewal(w, r, response, certificate, err)
-		}))(w, r)
+		})(w, r)
 	}
-	response, certificate, err := s.identity.RenewExpired(r.Context(), request, r.RemoteAddr)
+	response, certificate, err := s.identity.RenewExpired(r.Context(), request, r.RemoteAddr, s.newest(w, r))
 	return s.answerRenewal(w, r, response, certificate, err)
+}
+
+// newest takes the step of a client that renews, and refuses who does not have its newest
+// ticket.
+func (s clientHandlers) newest(w http.ResponseWriter, r *http.Request) func(client string) error {
+	return func(client string) error {
+		ticket, twice, err := s.chains.next(w, r, client, lineRun, r.Header.Get(wire.HeaderTicket))
+		if err == nil && twice {
+			err = identity.TwoHolders(client)
+		}
+		w.Header().Set(wire.HeaderTicket, ticket)
+		return err
+	}
 }
 
 func (s clientHandlers) answerRenewal(w http.ResponseWriter, r *http.Request, response wire.RenewResponse, certificate *x509.Certificate, err error) error {

@@ -1,206 +1,216 @@
-package server
+package server_test
 
 import (
-	"path/filepath"
-	"sync/atomic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/internal/store/sqlite"
+	"webjob.dev/webjob/internal/server"
+	"webjob.dev/webjob/wire"
 )
 
-// TestChains lets a client lose tickets in crashes and the server forget what it had
-// not stored: no clone is told. With a second holder, one is.
-func TestChains(t *testing.T) {
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "meta.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = store.Close() }()
-	round := 0
-	rapid.Check(t, func(t *rapid.T) {
-		round++
-		client := "web" + string(rune('a'+round%26)) + rapid.StringMatching(`[a-z]{8}`).Draw(t, "client")
-		var told atomic.Int64
-		open := func() *chains {
-			c, err := newChains(t.Context(), []byte("secret"), store)
-			if err != nil {
-				t.Fatal(err)
-			}
-			c.notify = func(webjob.Clone) { told.Add(1) }
-			return c
-		}
-		c := open()
-		var mine []string // tickets that the client got, the newest last
-		last := func(tickets []string) string {
-			if len(tickets) == 0 {
-				return ""
-			}
-			return tickets[len(tickets)-1]
-		}
-		for range rapid.IntRange(1, 40).Draw(t, "steps") {
-			switch rapid.IntRange(0, 5).Draw(t, "step") {
-			case 0: // a crash of the client loses the newest ticket
-				if len(mine) > 0 {
-					mine = mine[:len(mine)-1]
-				}
-			case 1: // the server stops
-				if err := c.flush(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				c = open()
-			case 2: // or crashes
-				c = open()
-			default:
-				mine = append(mine, c.next(client, lineRun, last(mine), "10.0.0.1:1"))
-			}
-		}
-		if len(c.told) > 0 {
-			t.Fatalf("a clone was told, and there is none")
-		}
-		mine = append(mine, c.next(client, lineRun, last(mine), "10.0.0.1:1"))
-		theirs := []string{last(mine)}
-		for range rapid.IntRange(0, 20).Draw(t, "again") { // they try to make the server forget
-			if rapid.Bool().Draw(t, "none") {
-				c.next(client, lineRun, "", "10.0.0.2:2")
-			}
-			c.next(client, lineRun, last(theirs), "10.0.0.2:2")
-		}
-		for range 3 { // both go on, in turns
-			theirs = append(theirs, c.next(client, lineRun, last(theirs), "10.0.0.2:2"))
-			mine = append(mine, c.next(client, lineRun, last(mine), "10.0.0.1:1"))
-		}
-		if len(c.told) == 0 {
-			t.Fatalf("two holders were not noticed")
-		}
-	})
+// next is the value of a ticket to follow; every number may have the same.
+const next = ".AAAAAAAAAAAAAAAAAAAAAA"
+
+var jobPath = wire.JobPath("job", wire.JobQuery{Platform: "linux/amd64"})
+
+// showing sends a request that shows a ticket and has the answer's header.
+func (w *world) showing(config *tls.Config, method, path, ticket, told, body string) (int, http.Header) {
+	w.t.Helper()
+	request, err := http.NewRequestWithContext(w.t.Context(), method, w.endpoint.URL+path, strings.NewReader(body))
+	must(w.t, err)
+	request.Header.Set(wire.HeaderTicket, ticket)
+	request.Header.Set(wire.HeaderTold, told)
+	response, err := httpClient(config).Do(request)
+	must(w.t, err)
+	must(w.t, response.Body.Close())
+	return response.StatusCode, response.Header
 }
 
-// TestShownTickets lets requests show tickets beside those that get new ones.
-func TestShownTickets(t *testing.T) {
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "meta.db"))
-	if err != nil {
-		t.Fatal(err)
+// steps takes so many steps and returns the tickets, the first of which is none.
+func (w *world) steps(config *tls.Config, n int) []string {
+	w.t.Helper()
+	tickets := []string{""}
+	for range n {
+		status, header := w.showing(config, http.MethodGet, jobPath, tickets[len(tickets)-1]+next, "", "")
+		if status != http.StatusOK {
+			w.t.Fatalf("a step was answered %d", status)
+		}
+		tickets = append(tickets, header.Get(wire.HeaderTicket))
 	}
-	defer func() { _ = store.Close() }()
-	for name, c := range map[string]struct {
-		shown string // "none", "nonsense", "old", "left" or "newest"
-		steps int    // of the real one before
-		wait  time.Duration
-		clone bool // told at once or with the real one's next job
-	}{
-		"the newest":                    {"newest", 40, time.Hour, false},
-		"an old one while many run":     {"old", 40, time.Second, false},
-		"an old one of a crash":         {"old", maxBehind, time.Hour, false},
-		"an old one":                    {"old", 40, time.Hour, true},
-		"one of a branch that was left": {"left", 40, time.Second, true},
-		"none before there was any":     {"none", 0, time.Hour, false},
-		"none, under way as jobs began": {"none", maxBehind - 1, time.Hour, false},
-		"none":                          {"none", 40, time.Hour, true},
-		"nonsense":                      {"nonsense", 40, time.Hour, true},
+	return tickets
+}
+
+func (w *world) told(client string) bool {
+	w.t.Helper()
+	c, err := w.backends.Store.Client(w.t.Context(), client)
+	must(w.t, err)
+	return c.Clone != nil
+}
+
+func (w *world) publish() {
+	w.t.Helper()
+	content := []byte("#!/bin/sh\n")
+	d := webjob.DigestOf(content)
+	must(w.t, server.PutPayload(w.t.Context(), w.server, content))
+	m := &webjob.Manifest{
+		Format: webjob.JobFormat, Name: "job", Version: 1, Scope: webjob.ScopeCommon, Created: time.Now().UTC().Truncate(time.Second),
+		Expires: time.Now().UTC().Truncate(time.Second).Add(time.Hour), Leftovers: webjob.LeftoversStop, Limits: webjob.DefaultLimits(),
+		Payloads: []webjob.Payload{{Platform: "any", Digest: d, Size: int64(len(content))}},
+	}
+	must(w.t, server.Publish(w.t.Context(), w.server, m, w.key))
+}
+
+// Every request of a client shows that it has the newest ticket, or it is not served; and
+// who is told so and cannot show a newer one is told of.
+func TestEveryRequestShowsATicket(t *testing.T) {
+	w := newWorld(t)
+	w.publish()
+	for i, c := range []struct{ method, path, body string }{
+		{http.MethodGet, jobPath, ""},
+		{http.MethodGet, wire.BlobPath(webjob.EmptyDigest), ""},
+		{http.MethodPost, wire.PathRepository, "{}"},
+		{http.MethodGet, wire.PathRepositoryFiles + "timestamp.json", ""},
+		{http.MethodPost, wire.PathRuns, `{"run":"run-1","job":"job"}`},
+		{http.MethodPost, wire.PathResults, ""},
+		{http.MethodGet, wire.UploadPath(webjob.EmptyDigest), ""},
+		{http.MethodPatch, wire.UploadPath(webjob.EmptyDigest), ""},
+		{http.MethodPost, wire.PathPoll, "{}"},
+		{http.MethodPut, wire.PathFacts, "{}"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			chains, err := newChains(t.Context(), []byte("secret"), store)
-			if err != nil {
-				t.Fatal(err)
+		t.Run(c.method+" "+c.path, func(t *testing.T) {
+			id := fmt.Sprint("web", i)
+			client := w.client(id)
+			old := w.steps(client, 7)[1]
+			status, header := w.showing(client, c.method, c.path, old, "", c.body)
+			told := header.Get(wire.HeaderTold)
+			if status != http.StatusServiceUnavailable || told == "" || w.told(id) {
+				t.Fatalf("an old ticket was answered %d, told %q", status, told)
 			}
-			chains.lines = map[string]*line{}
-			chains.notify = func(webjob.Clone) {}
-			clock := now()
-			chains.now = func() time.Time { return clock }
-			var tickets []string
-			newest := ""
-			for i := range c.steps {
-				if i == c.steps-1 {
-					clock = clock.Add(c.wait)
-				}
-				newest = chains.next("web1", lineRun, newest, "10.0.0.1:1")
-				tickets = append(tickets, newest)
+			if status, _ := w.showing(client, c.method, c.path, old, told, c.body); status == http.StatusServiceUnavailable {
+				t.Errorf("once more it was answered %d", status)
 			}
-			clock = clock.Add(c.wait)
-			newest = chains.next("web1", lineRun, newest, "10.0.0.1:1")
-			shown := map[string]string{"nonsense": "../../x", "newest": newest}[c.shown]
-			switch c.shown {
-			case "old":
-				shown = tickets[0]
-			case "left": // the real one lost two in a crash; another has the newest
-				shown, newest = newest, chains.next("web1", lineRun, tickets[c.steps-2], "10.0.0.1:1")
-			}
-			for range 20 {
-				chains.show("web1", shown, "10.0.0.2:2")
-			}
-			chains.next("web1", lineRun, newest, "10.0.0.1:1")
-			if told := len(chains.told) > 0; told != c.clone {
-				t.Errorf("a clone was told: %t", told)
+			if !w.told(id) {
+				t.Error("it was not told of")
 			}
 		})
 	}
 }
 
-// Tickets are of one client and one line, and nobody but the server makes them.
-func TestTicketsOfOthersDoNotCount(t *testing.T) {
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "meta.db"))
-	if err != nil {
-		t.Fatal(err)
+// A program of the version before shows no ticket that counts and is served, until one of
+// this version has taken a step.
+func TestClientsOfTheVersionBefore(t *testing.T) {
+	w := newWorld(t)
+	w.publish()
+	web1 := w.client("web1")
+	const before = "AAAAAAAAAAcAAAAAAAAAB7v5cW8mVnVYd3hZb2xkIQA" // such as a server of the version before gave
+	get := func(ticket, told string) (int, http.Header) {
+		return w.showing(web1, http.MethodGet, jobPath, ticket, told, "")
 	}
-	defer func() { _ = store.Close() }()
-	c, err := newChains(t.Context(), []byte("secret"), store)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ticket := c.next("web1", lineRun, "", "")
-	if _, _, found := c.decode("web1", lineRun, ticket); !found {
-		t.Fatal("its own ticket does not count")
-	}
-	changed := []byte(ticket)
-	changed[3] ^= 1
-	for name, decode := range map[string]func() (uint64, uint64, bool){
-		"another client's": func() (uint64, uint64, bool) { return c.decode("web2", lineRun, ticket) },
-		"another line's":   func() (uint64, uint64, bool) { return c.decode("web1", lineAgent, ticket) },
-		"a changed one":    func() (uint64, uint64, bool) { return c.decode("web1", lineRun, string(changed)) },
-		"a cut one":        func() (uint64, uint64, bool) { return c.decode("web1", lineRun, ticket[:20]) },
-		"nonsense":         func() (uint64, uint64, bool) { return c.decode("web1", lineRun, "../../x") },
-	} {
-		if _, _, found := decode(); found {
-			t.Errorf("%s counts", name)
+	for _, ticket := range []string{"", before, before} {
+		if status, header := get(ticket, ""); status != http.StatusOK || header.Get(wire.HeaderTicket) != "" {
+			t.Fatalf("it was answered %d with ticket %q", status, header.Get(wire.HeaderTicket))
 		}
+	}
+	if status, header := get(before+next, ""); status != http.StatusOK || header.Get(wire.HeaderTicket) == "" {
+		t.Fatalf("the first step was answered %d with ticket %q", status, header.Get(wire.HeaderTicket))
+	}
+	if status, _ := get(before, ""); status != http.StatusServiceUnavailable || w.told("web1") {
+		t.Errorf("it was answered %d after the first step", status)
+	}
+	must(t, server.Readmit(t.Context(), w.server, "web1"))
+	if status, _ := get("", ""); status != http.StatusOK {
+		t.Errorf("it was answered %d after an operator let it in", status)
 	}
 }
 
-// A branch that the server forgot in a crash has been shown when its holder goes on with
-// it: who comes without a ticket then gets another one, and is told at once.
-func TestForgottenBranchHasBeenShown(t *testing.T) {
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "meta.db"))
-	if err != nil {
-		t.Fatal(err)
+// A certificate is renewed for who has the newest ticket, and for nobody once two holders
+// were told of.
+func TestRenewalNeedsTheNewestTicket(t *testing.T) {
+	w := newWorld(t)
+	w.publish()
+	for name, c := range map[string]struct {
+		shown string // "newest", "the one before", "old", "none", "of before"
+		want  int
+		twice bool
+	}{
+		"the newest":                      {"newest", http.StatusOK, false},
+		"the one before, another next":    {"the one before", http.StatusForbidden, true},
+		"an old one":                      {"old", http.StatusServiceUnavailable, false},
+		"none":                            {"none", http.StatusServiceUnavailable, false},
+		"a program of the version before": {"of before", http.StatusServiceUnavailable, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			id := "web-" + strings.ReplaceAll(strings.ReplaceAll(name, " ", "-"), ",", "")
+			client := w.client(id)
+			tickets := w.steps(client, 3)
+			shown := map[string]string{
+				"newest": tickets[3] + next, "the one before": tickets[2] + ".BBBBBBBBBBBBBBBBBBBBBA", "old": tickets[1] + next, "none": next, "of before": "",
+			}[c.shown]
+			body := w.renewal(client, id)
+			status, header := w.showing(client, http.MethodPost, wire.PathRenew, shown, "", body)
+			if status != c.want || w.told(id) != c.twice {
+				t.Fatalf("it was answered %d, two holders: %t", status, w.told(id))
+			}
+			told := header.Get(wire.HeaderTold)
+			if told != "" && c.shown != "of before" { // who follows the protocol asks again
+				if status, _ = w.showing(client, http.MethodPost, wire.PathRenew, shown, told, body); status != http.StatusForbidden || !w.told(id) {
+					t.Errorf("once more it was answered %d, two holders: %t", status, w.told(id))
+				}
+			}
+			newest := tickets[3]
+			if c.want == http.StatusOK {
+				newest = header.Get(wire.HeaderTicket)
+			}
+			if w.told(id) { // nor is it for the other one, as long as nobody has looked
+				if status, _ = w.showing(client, http.MethodPost, wire.PathRenew, newest+next, "", body); status < 400 {
+					t.Errorf("the other one was answered %d", status)
+				}
+				must(t, server.Readmit(t.Context(), w.server, id))
+			}
+			if status, _ = w.showing(client, http.MethodPost, wire.PathRenew, newest+next, "", body); status != http.StatusOK {
+				t.Errorf("the real one was answered %d in the end", status)
+			}
+		})
 	}
-	defer func() { _ = store.Close() }()
-	open := func() *chains {
-		c, err := newChains(t.Context(), []byte("secret"), store)
-		if err != nil {
-			t.Fatal(err)
+}
+
+// renewal makes the request of a client for a new certificate for its key.
+func (w *world) renewal(config *tls.Config, id string) string {
+	w.t.Helper()
+	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, config.Certificates[0].PrivateKey)
+	must(w.t, err)
+	body, err := json.Marshal(wire.RenewRequest{ID: id, CertificateRequest: csr})
+	must(w.t, err)
+	return string(body)
+}
+
+// With on_clone = "suspend" the request that shows two holders is not served either.
+func TestTwoHoldersAreShutOutAtOnce(t *testing.T) {
+	w := newWorldWith(t, func(s *server.Settings) { s.Clients.OnClone = "suspend" })
+	w.publish()
+	web1 := w.client("web1")
+	tickets := w.steps(web1, 2)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.endpoint.URL+jobPath, nil)
+	must(t, err)
+	request.Header.Set(wire.HeaderTicket, tickets[1]+".BBBBBBBBBBBBBBBBBBBBBA")
+	response, err := httpClient(web1).Do(request)
+	if err == nil { // the connection may be closed before the answer
+		must(t, response.Body.Close())
+		if response.StatusCode != http.StatusForbidden {
+			t.Errorf("it was answered %d", response.StatusCode)
 		}
-		c.notify = func(webjob.Clone) {}
-		return c
 	}
-	c := open()
-	c.next("web1", lineRun, "", "10.0.0.1:1")
-	if err := c.flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	mine := c.next("web1", lineRun, "", "10.0.0.1:1") // on a new branch, as its first ticket was lost
-	c = open()                                        // a crash: the new branch is not stored
-	c.next("web1", lineRun, "", "10.0.0.2:2")
-	mine = c.next("web1", lineRun, mine, "10.0.0.1:1")
-	c.next("web1", lineRun, "", "10.0.0.2:2")
-	if len(c.told) > 0 {
-		t.Fatal("a clone was told too early")
-	}
-	c.next("web1", lineRun, mine, "10.0.0.1:1")
-	if len(c.told) == 0 {
-		t.Error("two holders were not noticed")
+	client, err := w.backends.Store.Client(t.Context(), "web1")
+	must(t, err)
+	if client.SuspendedAt.IsZero() {
+		t.Error("it is not suspended")
 	}
 }

@@ -31,7 +31,7 @@ func (s *Server) EndpointHandler() http.Handler {
 	rt.handle("POST "+wire.PathResults, c.forClient(c.showing(c.handleResult)))
 	rt.handle("GET "+wire.PathUploads+"{digest}", c.forClient(c.showing(c.handleUploaded)))
 	rt.handle("PATCH "+wire.PathUploads+"{digest}", c.forClient(c.showing(c.handleUpload)))
-	rt.handle("POST "+wire.PathPoll, c.forClient(c.handlePoll))
+	rt.handle("POST "+wire.PathPoll, c.forClient(c.showing(c.handlePoll)))
 	rt.handle("PUT "+wire.PathFacts, c.forClient(c.showing(c.handleFacts)))
 	return rt.mux
 }
@@ -63,7 +63,9 @@ func (s clientHandlers) forClient(h clientHandler) handler {
 // showing has an eye on the tickets of requests that get none.
 func (s clientHandlers) showing(h clientHandler) clientHandler {
 	return func(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
-		s.chains.show(client.ID, r.Header.Get(wire.HeaderTicket), r.RemoteAddr)
+		if err := s.chains.show(w, r, client.ID); err != nil {
+			return err
+		}
 		return h(w, r, client)
 	}
 }
@@ -75,6 +77,10 @@ func (s clientHandlers) handleJob(w http.ResponseWriter, r *http.Request, client
 	}
 	name := r.PathValue("name")
 	if err := s.rules.CheckAccess(client, name, r.RemoteAddr); err != nil {
+		return err
+	}
+	ticket, _, err := s.chains.next(w, r, client.ID, lineRun, r.Header.Get(wire.HeaderTicket))
+	if err != nil {
 		return err
 	}
 	v, before, err := s.choose(r, client, name, query)
@@ -91,7 +97,7 @@ func (s clientHandlers) handleJob(w http.ResponseWriter, r *http.Request, client
 	}
 	header := w.Header()
 	header.Set("Content-Type", wire.ContentTypeJob)
-	header.Set(wire.HeaderTicket, s.chains.next(client.ID, lineRun, r.Header.Get(wire.HeaderTicket), r.RemoteAddr))
+	header.Set(wire.HeaderTicket, ticket)
 	header.Set(wire.HeaderBundleLength, strconv.Itoa(len(before)-len(v.Text)))
 	header.Set(wire.HeaderManifestLength, strconv.Itoa(len(v.Text)))
 	header.Set("Content-Length", strconv.Itoa(len(before)+len(payload)))

@@ -21,6 +21,9 @@ func TidyAt(ctx context.Context, s *Server, at time.Time) error { return s.tidy(
 // Cloned does what follows when two hold one identity.
 func Cloned(s *Server, clone webjob.Clone) { s.chains.notify(clone) }
 
+// Readmit lets a client begin anew.
+func Readmit(ctx context.Context, s *Server, id string) error { return s.identity.Readmit(ctx, id) }
+
 // FolderOf tells where the server's configuration is.
 func FolderOf(s *Server) string { return s.settings.dir }
 

@@ -33,7 +33,10 @@ func (s clientHandlers) handlePoll(w http.ResponseWriter, r *http.Request, clien
 	if s.rules.For(client, "").Paused != request.Paused {
 		wait = 0
 	}
-	ticket := s.chains.next(client.ID, lineAgent, request.Ticket, r.RemoteAddr)
+	ticket, _, err := s.chains.next(w, r, client.ID, lineAgent, request.Ticket)
+	if err != nil {
+		return err
+	}
 	waiter := &dispatch.Waiter{Client: client, Free: int(request.Free), Known: request.Known, Standing: request.Standing}
 	if parked := transport.Park(w, r); parked != nil {
 		s.holdParked(r, parked, waiter, ticket, wait)

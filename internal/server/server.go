@@ -122,7 +122,7 @@ func (s *Server) wire(ctx context.Context, online *trust.PrivateKey, set *rules.
 	if err != nil {
 		return err
 	}
-	if s.chains, err = newChains(ctx, secret, s.store); err != nil {
+	if s.chains, err = newChains(ctx, secret, s.store, s.settings.Clients.OnClone == "suspend"); err != nil {
 		return err
 	}
 	s.identity = identity.New(s.identityNeighbours())

@@ -47,7 +47,6 @@ type Agent struct {
 
 	mu      sync.Mutex
 	again   context.CancelFunc // ends the poll under way, to ask again with what is free now
-	ticket  string             // of the last poll; used by its loop alone
 	renewed bool               // the certificate is another one than that of the connection
 }
 
@@ -99,9 +98,6 @@ func newAgent(s *endpoint.State, settings *endpoint.Settings, launch func(wire.O
 		status: Status{PID: os.Getpid(), Version: webjob.Version(), Started: time.Now().UTC(), State: StateConnecting},
 	}
 	if a.clock.standing, err = s.Standing.Read(); err != nil {
-		return nil, err
-	}
-	if a.ticket, err = s.Tickets.AgentTicket(); err != nil {
 		return nil, err
 	}
 	waiting, err := sp.Runs()

@@ -111,8 +111,13 @@ func (a *Agent) poll(ctx context.Context, c *wire.Client) (useful bool, err erro
 	wait := time.Duration(a.settings.Agent.Wait)
 	ctx, cancel := context.WithTimeout(ctx, wait+time.Minute)
 	defer cancel()
+	line := a.state.Tickets.Agent()
+	step, err := line.Step()
+	if err != nil {
+		return false, err
+	}
 	request := a.request(cancel)
-	request.WaitMS = wait.Milliseconds()
+	request.WaitMS, request.Ticket = wait.Milliseconds(), step
 	var response wire.PollResponse
 	err = c.Call(ctx, http.MethodPost, wire.PathPoll, nil, request, &response)
 	a.mu.Lock()
@@ -129,11 +134,8 @@ func (a *Agent) poll(ctx context.Context, c *wire.Client) (useful bool, err erro
 	if err := checkAnswer(&response); err != nil {
 		return false, err
 	}
-	if response.Ticket != "" {
-		a.ticket = response.Ticket
-		if err := a.state.Tickets.KeepAgentTicket(a.ticket); err != nil {
-			a.log.Warn("the ticket of a poll was not kept", "error", err)
-		}
+	if err := line.Keep(response.Ticket); err != nil {
+		a.log.Warn("the ticket of a poll was not kept", "error", err)
 	}
 	if err := a.takeRepository(ctx, c, response.Repository); err != nil {
 		return false, err
@@ -175,7 +177,7 @@ func (a *Agent) request(cancel context.CancelFunc) wire.PollRequest {
 	}
 	free, known := a.runs.report(waiting)
 	standing, paused := a.clock.current()
-	return wire.PollRequest{Free: free, Known: known, Standing: wire.StandingDigest(standing), Paused: paused, Ticket: a.ticket}
+	return wire.PollRequest{Free: free, Known: known, Standing: wire.StandingDigest(standing), Paused: paused}
 }
 
 // take does what an answer says.

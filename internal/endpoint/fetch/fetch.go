@@ -24,7 +24,7 @@ type Requester struct {
 	ID         string
 	Labels     webjob.Labels // of the enrolment; the repository may have others
 	Repository *trust.Repository
-	Ticket     string // of the exchange before
+	Ticket     string // the step that this exchange takes
 }
 
 // VerificationError says that the server answered and its answer was not
@@ -42,7 +42,7 @@ type Offer struct {
 	*trust.SignedManifest
 	// Repository is the view of the job repository that vouches for the manifest.
 	Repository *trust.Repository
-	Ticket     string // for the next exchange
+	Ticket     string // for that step
 	// Limits are the server's ceilings, PutURL its wish for the result; both may be empty.
 	Limits webjob.Limits
 	PutURL string

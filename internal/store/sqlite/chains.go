@@ -12,14 +12,11 @@ import (
 func (s *Store) SaveChains(ctx context.Context, chains []webjob.Chain) error {
 	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		for _, chain := range chains {
-			abandoned, err := json.Marshal(chain.Abandoned)
-			if err != nil {
-				return err
-			}
-			_, err = c.ExecContext(ctx, `INSERT INTO chains (client, line, counter, branch, abandoned, address, at) VALUES (?, ?, ?, ?, ?, ?, ?)
-				ON CONFLICT (client, line) DO UPDATE SET counter = excluded.counter, branch = excluded.branch, abandoned = excluded.abandoned,
-					address = excluded.address, at = excluded.at`,
-				chain.Client, chain.Line, int64(chain.Counter), int64(chain.Branch), string(abandoned), chain.Address, micros(chain.At)) //nolint:gosec // both stay below 2^63
+			_, err := c.ExecContext(ctx, `INSERT INTO chains (client, line, generation, number, ticket, address, at) VALUES (?, ?, ?, ?, ?, ?, ?)
+				ON CONFLICT (client, line) DO UPDATE SET generation = excluded.generation, number = excluded.number, ticket = excluded.ticket,
+					address = excluded.address, at = excluded.at
+				WHERE (excluded.generation, excluded.number) >= (chains.generation, chains.number)`,
+				chain.Client, chain.Line, int64(chain.Generation), int64(chain.Number), chain.Ticket, chain.Address, micros(chain.At)) //nolint:gosec // both count what happened
 			if err != nil {
 				return err
 			}
@@ -32,18 +29,14 @@ func (s *Store) SaveChains(ctx context.Context, chains []webjob.Chain) error {
 func (s *Store) Chains(ctx context.Context, visit func(webjob.Chain) error) error {
 	_, err := all(ctx, s.read, func(row scanner) (struct{}, error) {
 		var chain webjob.Chain
-		var counter, branch int64
-		var abandoned string
+		var generation, number int64
 		var at sql.NullInt64
-		if err := row.Scan(&chain.Client, &chain.Line, &counter, &branch, &abandoned, &chain.Address, &at); err != nil {
+		if err := row.Scan(&chain.Client, &chain.Line, &generation, &number, &chain.Ticket, &chain.Address, &at); err != nil {
 			return struct{}{}, err
 		}
-		chain.Counter, chain.Branch, chain.At = uint64(counter), uint64(branch), fromMicros(at) //nolint:gosec // both were stored from such
-		if err := json.Unmarshal([]byte(abandoned), &chain.Abandoned); err != nil {
-			return struct{}{}, err
-		}
+		chain.Generation, chain.Number, chain.At = uint64(generation), uint64(number), fromMicros(at) //nolint:gosec // both were stored from such
 		return struct{}{}, visit(chain)
-	}, `SELECT client, line, counter, branch, abandoned, address, at FROM chains`)
+	}, `SELECT client, line, generation, number, ticket, address, at FROM chains`)
 	return err
 }
 

@@ -419,16 +419,7 @@ func clientChanges(t *testing.T, s webjob.Store) {
 	must(t, s.ForgetClone(t.Context(), "a"))
 	want.Clone = nil
 	wantEqual(t, get(), want)
-	first := webjob.Chain{Client: "a", Line: "run", Counter: 7, Branch: 1 << 62, Abandoned: []webjob.Branch{{ID: 1, After: 7}, {ID: 1 << 62, After: 2}}, Address: "10.0.0.1:1", At: now}
-	other := webjob.Chain{Client: "a", Line: "agent", Counter: 1, Branch: 3, At: now}
-	must(t, s.SaveChains(t.Context(), []webjob.Chain{{Client: "a", Line: "run", Counter: 6, At: now}, other}))
-	must(t, s.SaveChains(t.Context(), []webjob.Chain{first}))
-	chains := map[string]webjob.Chain{}
-	must(t, s.Chains(t.Context(), func(c webjob.Chain) error {
-		chains[c.Line] = c
-		return nil
-	}))
-	wantEqual(t, chains, map[string]webjob.Chain{"run": first, "agent": other})
+	testChains(t, s, now)
 	wantKind(t, s.SetFacts(t.Context(), "nobody", webjob.Facts{}), webjob.NotFound)
 }
 
