@@ -46,12 +46,15 @@ func measurePairs(ctx context.Context, w *world, cgi string, length time.Duratio
 		return err
 	}
 	var ours, bare, cgis, overCGI, overBare, cost, costCGI []float64
+	newest := make([]string, workers) // tickets, by worker
 	for range rounds {
 		before, err := cpuTime(w.programs[0].Process.Pid)
 		if err != nil {
 			return err
 		}
-		oursNow, err := rate(length, func(worker int) (func() error, func(), error) { return ourPair(ctx, w.clients[worker]) })
+		oursNow, err := rate(length, func(worker int) (func() error, func(), error) {
+			return ourPair(ctx, w.clients[worker], &newest[worker])
+		})
 		if err != nil {
 			return err
 		}

@@ -44,6 +44,10 @@ type swarm struct {
 	seen seen
 }
 
+// step is what takes a step from a ticket: the value of the next one. Ours is always the
+// same, which is enough for a server.
+const step = ".AAAAAAAAAAAAAAAAAAAAAA"
+
 // member is one agent.
 type member struct {
 	swarm  *swarm
@@ -52,9 +56,10 @@ type member struct {
 	source net.IP
 	conn   *tls.Conn
 	reader *bufio.Reader
-	told   bool // counted as waiting
-	ticket string
-	view   int64 // version of the job repository that it has
+	told   bool   // counted as waiting
+	ticket string // of the last poll
+	run    string // the newest ticket of runs
+	view   int64  // version of the job repository that it has
 }
 
 // enroll enrols every agent, with as many requests at once as there are processors.
@@ -225,6 +230,9 @@ func (m *member) request(ctx context.Context, method, path string, header http.H
 	for name := range header {
 		fmt.Fprintf(&b, "%s: %s\r\n", name, header.Get(name))
 	}
+	if header.Get(wire.HeaderTicket) == "" {
+		fmt.Fprintf(&b, "%s: %s\r\n", wire.HeaderTicket, m.run)
+	}
 	b.WriteString("\r\n")
 	b.Write(body)
 	if _, err := io.WriteString(conn, b.String()); err != nil {
@@ -251,7 +259,7 @@ func (m *member) request(ctx context.Context, method, path string, header http.H
 }
 
 func (m *member) poll(ctx context.Context) error {
-	body, err := json.Marshal(wire.PollRequest{WaitMS: m.swarm.wait.Milliseconds(), Free: 1, Ticket: m.ticket})
+	body, err := json.Marshal(wire.PollRequest{WaitMS: m.swarm.wait.Milliseconds(), Free: 1, Ticket: m.ticket + step})
 	if err != nil {
 		return err
 	}
@@ -352,10 +360,11 @@ func (m *member) work(ctx context.Context, offer wire.Offer) error {
 	}
 	header, answer, err := m.request(ctx, http.MethodGet, wire.JobPath(order.Job, wire.JobQuery{
 		Platform: webjob.ThisPlatform, Version: order.Version, Run: offer.Run,
-	}), http.Header{wire.HeaderHave: {string(have)}}, nil)
+	}), http.Header{wire.HeaderHave: {string(have)}, wire.HeaderTicket: {m.run + step}}, nil)
 	if err != nil {
 		return err
 	}
+	m.run = header.Get(wire.HeaderTicket)
 	bundle, err1 := strconv.Atoi(header.Get(wire.HeaderBundleLength))
 	length, err2 := strconv.Atoi(header.Get(wire.HeaderManifestLength))
 	if err1 != nil || err2 != nil || bundle < 0 || length < 0 || bundle+length > len(answer) {
