@@ -292,6 +292,13 @@ func TestClientRenewal(t *testing.T) {
 	_, _, err = w.Renew(t.Context(), c, csr(k), newest)
 	wantKind(t, err, webjob.Refused, "webjobctl client readmit web1")
 	must(t, w.Readmit(t.Context(), "web1"))
+	if !slices.Contains(w.told, "forget tickets of web1") {
+		t.Errorf("its tickets are not forgotten: %q", w.told)
+	}
+	c, err = w.Client(t.Context(), "web1", digest(k))
+	must(t, err)
+	_, fourth, err := w.Renew(t.Context(), c, csr(k), newest)
+	must(t, err)
 
 	// After it expired, an admin decides.
 	_, _, err = w.RenewExpired(t.Context(), csr(k), address, newest)
@@ -311,7 +318,7 @@ func TestClientRenewal(t *testing.T) {
 	must(t, err)
 	wantKind(t, w.Approve(t.Context(), "web1"), webjob.Conflict, "does not ask")
 	must(t, w.Revoke(t.Context(), "web1", ""))
-	for _, certificate := range []*x509.Certificate{first, second, third} {
+	for _, certificate := range []*x509.Certificate{first, second, third, fourth} {
 		w.revoked(certificate)
 	}
 	_, _, err = w.RenewExpired(t.Context(), csr(k), address, newest)
