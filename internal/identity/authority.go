@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/durable"
 	"webjob.dev/webjob/internal/trust"
 )
 
@@ -23,15 +24,15 @@ const (
 type Folder struct {
 	Dir   string
 	Names []string // host names and addresses of the server
-	// Read reads a file; Write replaces one durably, whole or not at all.
 	Read  func(file string) ([]byte, error)
-	Write func(file string, content []byte) error
 }
 
 func (f Folder) path(name string) string { return filepath.Join(f.Dir, filepath.FromSlash(name)) }
 
 // WriteRevocations writes the list of revoked certificates out.
-func (f Folder) WriteRevocations(list []byte) error { return f.Write(f.path(revocationFile), list) }
+func (f Folder) WriteRevocations(list []byte) error {
+	return durable.Write(f.path(revocationFile), list)
+}
 
 // Create makes the authority of a new installation, and the server's certificate.
 func (f Folder) Create() (*trust.Authority, error) {
@@ -56,7 +57,7 @@ func (f Folder) makeAuthority(file, keyFile string) (*trust.Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	return authority, errors.Join(f.Write(f.path(keyFile), private), f.Write(f.path(file), trust.CertificatePEM(authority.Certificate)))
+	return authority, errors.Join(durable.Write(f.path(keyFile), private), durable.Write(f.path(file), trust.CertificatePEM(authority.Certificate)))
 }
 
 // Load reads the authority.
@@ -96,7 +97,7 @@ func (f Folder) Announce() error {
 		return err
 	}
 	authority.Others = append(authority.Others, next.Certificate)
-	return f.Write(f.path(authorityFile), authority.PEM())
+	return durable.Write(f.path(authorityFile), authority.PEM())
 }
 
 func (f Folder) isAnnounced() bool {
@@ -126,7 +127,7 @@ func (f Folder) Switch() error {
 			next.Others = append(next.Others, other)
 		}
 	}
-	if err := errors.Join(f.Write(f.path(authorityFile), next.PEM()), f.Write(f.path(authorityKey), key)); err != nil {
+	if err := errors.Join(durable.Write(f.path(authorityFile), next.PEM()), durable.Write(f.path(authorityKey), key)); err != nil {
 		return err
 	}
 	if err := f.issue(next); err != nil {
@@ -149,5 +150,5 @@ func (f Folder) Drop() error {
 		return webjob.Errorf(webjob.Conflict, "there is only one CA; nothing is to be dropped")
 	}
 	authority.Others = nil
-	return f.Write(f.path(authorityFile), authority.PEM())
+	return durable.Write(f.path(authorityFile), authority.PEM())
 }

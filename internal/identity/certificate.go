@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/durable"
 	"webjob.dev/webjob/internal/trust"
 )
 
@@ -70,7 +71,7 @@ func (f Folder) issue(authority *trust.Authority) error {
 	// The CA certificate goes along: a new client knows only its digest.
 	chain := append(trust.CertificatePEM(certificate), trust.CertificatePEM(authority.Certificate)...)
 	// One file holds both, so that a crash between two writes cannot part them.
-	return f.Write(f.path(serverFile), append(private, chain...))
+	return durable.Write(f.path(serverFile), append(private, chain...))
 }
 
 // ReadCertificate reads the server's key and certificate.

@@ -4,13 +4,12 @@ import (
 	"github.com/gofrs/flock"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/internal/durable"
 	"webjob.dev/webjob/internal/identity"
 )
 
 // identityFolder is where the authority and the server's certificate are.
 func (s *Settings) identityFolder() identity.Folder {
-	return identity.Folder{Dir: s.dir, Names: s.Names, Read: readFile, Write: durable.Write}
+	return identity.Folder{Dir: s.dir, Names: s.Names, Read: readFile}
 }
 
 // AnnounceAuthority makes a new CA. The server must be stopped.
