@@ -14,7 +14,7 @@ import (
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/internal/cli"
-	"webjob.dev/webjob/internal/tools/sums"
+	"webjob.dev/webjob/internal/tools/hash"
 )
 
 func hashCommand() *cobra.Command {
@@ -46,7 +46,7 @@ With --check it reads lists that it, sha256sum or a relative wrote, and compares
 			return err
 		},
 	}
-	c.Flags().StringSliceVarP(&algorithms, "type", "t", []string{"sha256"}, "kinds of digest: "+strings.Join(sums.Algorithms(), ", "))
+	c.Flags().StringSliceVarP(&algorithms, "type", "t", []string{"sha256"}, "kinds of digest: "+strings.Join(hash.Algorithms(), ", "))
 	c.Flags().BoolVarP(&check, "check", "c", false, "read lists of digests and check them")
 	c.Flags().BoolVar(&quiet, "quiet", false, "with --check, say nothing of files that match")
 	return c
@@ -61,7 +61,7 @@ type hasher struct {
 }
 
 func (h *hasher) print(names []string) error {
-	set, err := sums.New(h.algorithms...)
+	set, err := hash.New(h.algorithms...)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (h *hasher) print(names []string) error {
 			return nil
 		}
 		for i, digest := range digests {
-			if _, err := fmt.Fprintln(h.out, sums.Format(h.algorithms[i], digest, name, len(digests) > 1)); err != nil {
+			if _, err := fmt.Fprintln(h.out, hash.Format(h.algorithms[i], digest, name, len(digests) > 1)); err != nil {
 				return err
 			}
 		}
@@ -131,14 +131,14 @@ func (h *hasher) checkList(list string, r io.Reader) error {
 	number := 0
 	for lines.Scan() {
 		number++
-		line, err := sums.ParseLine(lines.Text())
+		line, err := hash.ParseLine(lines.Text())
 		if err != nil {
 			return webjob.Errorf(webjob.Invalid, "%s:%d: %w", list, number, err)
 		}
 		if line.Algorithm == "" {
 			line.Algorithm = map[int]string{32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}[len(line.Digest)]
 		}
-		set, err := sums.New(line.Algorithm)
+		set, err := hash.New(line.Algorithm)
 		if err != nil {
 			return err
 		}

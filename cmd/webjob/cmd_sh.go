@@ -12,8 +12,12 @@ import (
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/internal/cli"
 	"webjob.dev/webjob/internal/config"
+	"webjob.dev/webjob/internal/tools/coreutils"
 	"webjob.dev/webjob/internal/tools/download"
-	"webjob.dev/webjob/internal/tools/embedded"
+	"webjob.dev/webjob/internal/tools/lua"
+	"webjob.dev/webjob/internal/tools/shell"
+	"webjob.dev/webjob/internal/tools/streams"
+	"webjob.dev/webjob/internal/tools/wasm"
 )
 
 func shCommand() *cobra.Command {
@@ -27,7 +31,7 @@ path. Regular expressions are RE2's. FILE "-" is the standard input.
 
 A job runs in it with interpreter = ["webjob", "sh"] in its job.toml.
 
-Built in: ` + wrapped(embedded.Tools()),
+Built in: ` + wrapped(coreutils.Names()),
 		Example: `  webjob sh harvest.sh /var/log
   webjob sh -c 'ps | grep -c sshd'
   webjob sh -c 'wc -l "$1"' count /etc/passwd`,
@@ -39,14 +43,14 @@ Built in: ` + wrapped(embedded.Tools()),
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			if list {
-				_, err := fmt.Fprintln(c.OutOrStdout(), strings.Join(embedded.Tools(), "\n"))
+				_, err := fmt.Fprintln(c.OutOrStdout(), strings.Join(coreutils.Names(), "\n"))
 				return err
 			}
 			name := "sh"
 			if command != "" && len(args) > 0 { // as POSIX has it: sh -c COMMAND [NAME [ARG...]]
 				name, args = args[0], args[1:]
 			}
-			return interpret(c, name, command, args, embedded.Shell)
+			return interpret(c, name, command, args, shell.Run)
 		},
 	}
 	c.Flags().SetInterspersed(false)
@@ -68,7 +72,7 @@ func wrapped(words []string) string {
 }
 
 // interpreter runs a script and returns its status.
-type interpreter func(ctx context.Context, name string, script io.Reader, arguments []string, streams embedded.Streams) (int, error)
+type interpreter func(ctx context.Context, name string, script io.Reader, arguments []string, standard streams.Standard) (int, error)
 
 // interpret runs the text, or the file that is the first argument.
 func interpret(c *cobra.Command, name, text string, args []string, run interpreter) error {
@@ -85,7 +89,7 @@ func interpret(c *cobra.Command, name, text string, args []string, run interpret
 			script = f
 		}
 	}
-	status, err := run(c.Context(), name, script, args, embedded.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+	status, err := run(c.Context(), name, script, args, streams.Standard{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 	if err != nil {
 		return &cli.ExitError{Status: cli.StatusUsage, Err: err}
 	}
@@ -127,8 +131,8 @@ What fails returns nil and why. A job runs in it with interpreter = ["webjob", "
 				got, _, err := download.Get(ctx, download.Request{URL: url, File: file, Digest: digest, Most: maxFetched, TLS: identity, Retries: 5})
 				return got, err
 			}
-			return interpret(c, "lua", command, args, func(ctx context.Context, name string, script io.Reader, arguments []string, streams embedded.Streams) (int, error) {
-				return embedded.Lua(ctx, name, script, arguments, streams, fetch)
+			return interpret(c, "lua", command, args, func(ctx context.Context, name string, script io.Reader, arguments []string, standard streams.Standard) (int, error) {
+				return lua.Run(ctx, name, script, arguments, standard, fetch)
 			})
 		},
 	}
@@ -166,16 +170,16 @@ folder leads out of it.`,
 			if err := size.UnmarshalText([]byte(memory)); err != nil {
 				return cli.Usagef("--memory: %w", err)
 			}
-			grant := embedded.Grant{Variables: variables, Memory: int64(size)}
+			grant := wasm.Grant{Variables: variables, Memory: int64(size)}
 			for _, text := range folders {
 				host, guest, found := strings.Cut(text, "=")
 				if !found {
 					guest = host
 				}
-				grant.Folders = append(grant.Folders, embedded.Folder{Host: host, Guest: guest})
+				grant.Folders = append(grant.Folders, wasm.Folder{Host: host, Guest: guest})
 			}
-			return interpret(c, "wasm", "", args, func(ctx context.Context, name string, program io.Reader, arguments []string, streams embedded.Streams) (int, error) {
-				return embedded.Wasm(ctx, name, program, arguments, streams, grant)
+			return interpret(c, "wasm", "", args, func(ctx context.Context, name string, program io.Reader, arguments []string, standard streams.Standard) (int, error) {
+				return wasm.Run(ctx, name, program, arguments, standard, grant)
 			})
 		},
 	}
