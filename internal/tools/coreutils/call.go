@@ -234,6 +234,10 @@ func endIsFine(err error) error {
 // walk visits a file or folder and what is below it, by the names that the script
 // uses. It follows no links but one that is the root and is named with a "/" at its end.
 func (c *call) walk(root string, visit func(name string, entry fs.DirEntry, depth int) error) error {
+	if root == "" {
+		c.complain(&fs.PathError{Op: "open", Path: root, Err: fs.ErrNotExist})
+		return nil
+	}
 	full := c.path(root)
 	if strings.HasSuffix(root, "/") {
 		if real, err := filepath.EvalSymlinks(full); err == nil {

@@ -64,6 +64,9 @@ func (c *call) changeMode(name string, changes []modeChange) error {
 	if !c.has("R") {
 		return change(name)
 	}
+	if info, err := os.Stat(c.path(name)); err == nil && info.IsDir() {
+		name = strings.TrimSuffix(name, "/") + "/" // a link that is named is followed
+	}
 	return c.walk(name, func(name string, entry fs.DirEntry, depth int) error {
 		if entry.Type()&fs.ModeSymlink != 0 && depth > 0 {
 			return nil // what it leads to may be anywhere
@@ -81,12 +84,16 @@ type modeChange struct {
 	operator byte
 	bits     fs.FileMode // of all three who
 	ifSome   bool        // X: x for folders and what somebody may run
+	like     byte        // u, g or o: what these may already
 }
 
 // changed returns a mode after changes.
 func changed(mode fs.FileMode, changes []modeChange) fs.FileMode {
 	for _, ch := range changes {
 		bits := ch.bits
+		if shift, copies := map[byte]int{'u': 6, 'g': 3, 'o': 0}[ch.like]; copies {
+			bits = mode >> shift & 0o7 * 0o111
+		}
 		if ch.ifSome && (mode.IsDir() || mode&0o111 != 0) {
 			bits |= 0o111
 		}
@@ -134,11 +141,16 @@ func parseMode(text string) ([]modeChange, error) {
 		}
 		for operators != "" {
 			ch := modeChange{who: who, operator: operators[0]}
-			rest := strings.TrimLeft(operators[1:], "rwxXst")
+			rest := operators[1:]
+			if rest != "" && strings.IndexByte("ugo", rest[0]) >= 0 {
+				ch.like, rest = rest[0], rest[1:]
+			} else {
+				rest = strings.TrimLeft(rest, "rwxXst")
+				ch.bits, ch.ifSome = letterBits(operators[1 : len(operators)-len(rest)])
+			}
 			if strings.IndexByte("+-=", ch.operator) < 0 {
 				return nil, wrong
 			}
-			ch.bits, ch.ifSome = letterBits(operators[1 : len(operators)-len(rest)])
 			changes, operators = append(changes, ch), rest
 		}
 	}

@@ -18,7 +18,7 @@ import (
 func cp(c *call) error {
 	return c.intoTarget(func(from, to string) error {
 		follow := !c.has("P") && !c.recursive()
-		return c.copyTree(from, to, follow, nil)
+		return c.copyTree(from, to, follow)
 	})
 }
 
@@ -49,8 +49,8 @@ func (c *call) intoTarget(use func(from, to string) error) error {
 }
 
 // copyTree copies one file or folder. What fails below a folder is reported, and the
-// rest goes on. roots are the folders that are being copied, and where to.
-func (c *call) copyTree(from, to string, follow bool, roots []fs.FileInfo) error {
+// rest goes on.
+func (c *call) copyTree(from, to string, follow bool) error {
 	if err := c.ctx.Err(); err != nil {
 		return err
 	}
@@ -70,8 +70,10 @@ func (c *call) copyTree(from, to string, follow bool, roots []fs.FileInfo) error
 		return fmt.Errorf("%s and %s are the same file", from, to)
 	case oldErr == nil && old.IsDir() != info.IsDir():
 		return fmt.Errorf("%s and %s are not both folders", from, to)
+	case info.IsDir() && isBelow(filepath.Dir(c.path(to)), info):
+		return fmt.Errorf("%s is not copied into itself, %s", from, to)
 	case info.IsDir():
-		return c.copyFolder(from, to, info, oldErr != nil, roots)
+		return c.copyFolder(from, to, info, oldErr != nil)
 	case oldErr == nil && c.has("i") && !c.ask("overwrite", to):
 		return nil
 	}
@@ -89,7 +91,7 @@ func (c *call) copyTree(from, to string, follow bool, roots []fs.FileInfo) error
 	return err
 }
 
-func (c *call) copyFolder(from, to string, info fs.FileInfo, create bool, roots []fs.FileInfo) error {
+func (c *call) copyFolder(from, to string, info fs.FileInfo, create bool) error {
 	if create {
 		if err := os.Mkdir(c.path(to), info.Mode().Perm()|0o700); err != nil {
 			return err
@@ -98,21 +100,12 @@ func (c *call) copyFolder(from, to string, info fs.FileInfo, create bool, roots 
 			_, _ = fmt.Fprintf(c.out, "'%s' -> '%s'\n", from, to) // an error sticks
 		}
 	}
-	made, err := os.Stat(c.path(to))
-	if err != nil {
-		return err
-	}
-	roots = append(roots, made)
 	entries, err := os.ReadDir(c.path(from))
 	if err != nil {
 		c.complain(err)
 	}
 	for _, e := range entries {
-		if below, err := e.Info(); err == nil && isOneOf(below, roots) {
-			c.complain(fmt.Errorf("%s is not copied into itself", from))
-			continue
-		}
-		if err := c.copyTree(filepath.Join(from, e.Name()), filepath.Join(to, e.Name()), false, roots); err != nil {
+		if err := c.copyTree(filepath.Join(from, e.Name()), filepath.Join(to, e.Name()), false); err != nil {
 			if c.ctx.Err() != nil {
 				return err
 			}
@@ -120,18 +113,31 @@ func (c *call) copyFolder(from, to string, info fs.FileInfo, create bool, roots 
 		}
 	}
 	if create {
+		made, err := os.Stat(c.path(to))
+		if err != nil {
+			return err
+		}
 		return os.Chmod(c.path(to), made.Mode().Perm()&^0o700|info.Mode().Perm()&0o700)
 	}
 	return nil
 }
 
-func isOneOf(info fs.FileInfo, list []fs.FileInfo) bool {
-	for _, other := range list {
-		if os.SameFile(info, other) {
-			return true
+// isBelow says whether a name is, or would be, inside of a folder.
+func isBelow(name string, folder fs.FileInfo) bool {
+	for {
+		if info, err := os.Stat(name); err == nil {
+			real, err := filepath.EvalSymlinks(name)
+			if err != nil || os.SameFile(info, folder) {
+				return err == nil
+			}
+			name = real
 		}
+		parent := filepath.Dir(name)
+		if parent == name {
+			return false
+		}
+		name = parent
 	}
-	return false
 }
 
 func (c *call) copyLink(from, to string) error {
@@ -199,7 +205,7 @@ func (c *call) moveAcross(from, to string) error {
 	before := c.failed
 	c.failed = false
 	c.options = append(c.options, given{option: option{letter: 'r'}})
-	if err := c.copyTree(from, to, false, nil); err != nil {
+	if err := c.copyTree(from, to, false); err != nil {
 		return err
 	}
 	if c.failed {

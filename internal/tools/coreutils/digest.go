@@ -18,6 +18,9 @@ func sum(algorithm string) func(*call) error {
 		if c.has("c") {
 			return c.checkSums(set, algorithm)
 		}
+		if c.has("quiet") {
+			return usageError{errors.New("--quiet goes with -c only")}
+		}
 		return c.inputs(c.args, func(name string, r io.Reader) error {
 			digests, _, err := set.Sum(r)
 			if err != nil {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"regexp"
+	"regexp/syntax"
 	"strings"
 )
 
@@ -33,10 +34,18 @@ func grep(c *call) error {
 	if c.has("r") {
 		err = g.below(c.args)
 	} else {
-		err = c.inputs(c.args, func(name string, r io.Reader) error { return g.search(name, r, len(c.args) > 1) })
+		err = c.inputs(c.args, func(name string, r io.Reader) error {
+			if name == "-" {
+				name = "(standard input)"
+			}
+			return g.search(name, r, len(c.args) > 1)
+		})
 	}
 	switch {
-	case errors.Is(err, errEnough) || err == nil && g.matched && !c.failed:
+	case g.matched && g.quiet:
+		c.failed = false // what was asked is known
+		return nil
+	case g.matched && err == nil && !c.failed:
 		return nil
 	case err != nil:
 		return err
@@ -86,9 +95,6 @@ func (g *grepCall) below(roots []string) error {
 
 // search prints the lines of one file that match.
 func (g *grepCall) search(name string, r io.Reader, named bool) error {
-	if name == "-" {
-		name = "(standard input)"
-	}
 	named = (named || g.has("H")) && !g.has("h")
 	number, hits := 0, 0
 	err := eachLine(r, func(line string) error {
@@ -100,7 +106,7 @@ func (g *grepCall) search(name string, r io.Reader, named bool) error {
 		hits++
 		g.matched = true
 		switch {
-		case g.quiet || g.list && !g.count:
+		case g.quiet || g.list:
 			return errEnough
 		case g.count || g.only && g.invert:
 			return nil
@@ -117,7 +123,7 @@ func (g *grepCall) search(name string, r io.Reader, named bool) error {
 	if g.quiet || err != nil && !errors.Is(err, errEnough) {
 		return err
 	}
-	if g.count {
+	if g.count && !g.list {
 		if named {
 			_, _ = fmt.Fprintf(g.out, "%s:", name) // an error sticks, as below
 		}
@@ -153,7 +159,7 @@ func newMatcher(expressions []string, fixed, ignoreCase, word, whole bool) (*mat
 		for e := range strings.SplitSeq(lines, "\n") {
 			if fixed {
 				e = regexp.QuoteMeta(e)
-			} else if _, err := regexp.Compile(e); err != nil { // else "a)(b" would be well in brackets
+			} else if _, err := compileExpression(e); err != nil { // else "a)(b" would be well in brackets
 				return nil, err
 			}
 			alternatives = append(alternatives, "(?:"+e+")")
@@ -167,15 +173,25 @@ func newMatcher(expressions []string, fixed, ignoreCase, word, whole bool) (*mat
 	if ignoreCase {
 		flags = "(?i)"
 	}
-	re, err := regexp.Compile(flags + pattern)
+	re, err := compileExpression(flags + pattern)
 	if err != nil {
 		return nil, err
 	}
 	m := &matcher{re: re}
 	if word && !whole {
-		m.word, err = regexp.Compile(flags + `(?:\A|\W)(` + pattern + `)(?:\W|\z)`)
+		m.word, err = compileExpression(flags + `(?:\A|\W)(` + pattern + `)(?:\W|\z)`)
 	}
 	return m, err
+}
+
+// compileExpression is regexp.Compile with a short message.
+func compileExpression(text string) (*regexp.Regexp, error) {
+	re, err := regexp.Compile(text)
+	var wrong *syntax.Error
+	if errors.As(err, &wrong) {
+		err = fmt.Errorf("expression %.60q: %s", wrong.Expr, wrong.Code)
+	}
+	return re, err
 }
 
 func (m *matcher) matches(line string) bool {

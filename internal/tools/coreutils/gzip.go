@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -18,7 +19,11 @@ func gzipFiles(c *call) error {
 			g.level = int(o.letter - '0')
 		}
 	}
-	err := c.inputs(c.args, func(name string, r io.Reader) error {
+	files := slices.DeleteFunc(slices.Clone(c.args), g.isFolder)
+	if len(files) == 0 && g.leftOut {
+		return exit(2)
+	}
+	err := c.inputs(files, func(name string, r io.Reader) error {
 		if g.toOutput || name == "-" {
 			if err := g.turn(c.out, r); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
@@ -68,6 +73,15 @@ func (g *gzipCall) leave(name, why string) {
 	failed := g.failed
 	g.complain(fmt.Errorf("%s %s; it is left out", name, why))
 	g.failed, g.leftOut = failed, true
+}
+
+func (g *gzipCall) isFolder(name string) bool {
+	info, err := os.Stat(g.path(name))
+	if name == "-" || err != nil || !info.IsDir() {
+		return false
+	}
+	g.leave(name, "is a folder")
+	return true
 }
 
 // target is the name of what a file becomes.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // rm removes files and, with -r, folders with all that is in them.
@@ -20,7 +21,7 @@ func rm(c *call) error {
 			return err
 		}
 		err := c.remove(name)
-		if force && errors.Is(err, fs.ErrNotExist) {
+		if force && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)) {
 			continue
 		}
 		if err != nil {

@@ -9,7 +9,7 @@ import (
 
 // sed edits lines with the commands s, d, p and q, each with none, one or two addresses
 // (a line number, $ or /expression/). Expressions are RE2's; & and \1 to \9 stand for
-// what matched.
+// what matched. It ends with 2 when a file could not be read.
 func sed(c *call) error {
 	scripts := c.values("e")
 	if len(scripts) == 0 {
@@ -40,7 +40,10 @@ func sed(c *call) error {
 		err = s.edit(line, true)
 	}
 	if errors.Is(err, errEnough) {
-		return nil
+		err = nil
+	}
+	if err == nil && c.failed {
+		return exit(2)
 	}
 	return err
 }

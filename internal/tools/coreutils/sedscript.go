@@ -111,7 +111,7 @@ func compile(expression string, ignoreCase bool) (*regexp.Regexp, error) {
 	if ignoreCase {
 		expression = "(?i)" + expression
 	}
-	return regexp.Compile(expression)
+	return compileExpression(expression)
 }
 
 func (e *edit) parseSubstitute(text string) (rest string, err error) {
@@ -136,7 +136,8 @@ func (e *edit) parseSubstitute(text string) (rest string, err error) {
 			ignoreCase = true
 		default:
 			n := len(text) - len(strings.TrimLeft(text, "0123456789"))
-			if e.nth, err = strconv.Atoi(text[:n]); err != nil || e.nth < 1 {
+			nth, err := strconv.ParseUint(text[:n], 10, 31)
+			if e.nth = int(nth); err != nil || e.nth < 1 {
 				return "", fmt.Errorf("%.20q is not which match to replace", text[:n])
 			}
 			text = text[n-1:]

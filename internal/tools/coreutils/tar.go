@@ -188,6 +188,9 @@ func (t *tarCall) read(use func(*tar.Header, io.Reader) error) error {
 	err := t.inputs([]string{t.file}, func(name string, r io.Reader) error {
 		buffered := bufio.NewReader(r)
 		r = buffered
+		if _, err := buffered.Peek(1); errors.Is(err, io.EOF) {
+			return fmt.Errorf("%s is empty, not an archive", name)
+		}
 		if magic, err := buffered.Peek(2); err == nil && string(magic) == "\x1f\x8b" {
 			z, err := gzip.NewReader(buffered)
 			if err != nil {
@@ -195,13 +198,16 @@ func (t *tarCall) read(use func(*tar.Header, io.Reader) error) error {
 			}
 			r = z
 		}
-		archive := tar.NewReader(r)
+		blocks := &counter{r: r}
+		archive := tar.NewReader(blocks)
 		for {
 			header, err := archive.Next()
-			if errors.Is(err, io.EOF) {
+			switch {
+			case errors.Is(err, io.EOF) && blocks.n%tarBlock != 0: // which package tar forgives
+				return fmt.Errorf("%s ends in the middle of a block; it was cut", name)
+			case errors.Is(err, io.EOF):
 				return nil
-			}
-			if err != nil {
+			case err != nil:
 				return fmt.Errorf("%s: %w", name, err)
 			}
 			if !t.isWanted(header.Name, wanted) {
@@ -218,6 +224,20 @@ func (t *tarCall) read(use func(*tar.Header, io.Reader) error) error {
 		}
 	}
 	return err
+}
+
+const tarBlock = 512
+
+// counter counts what is read.
+type counter struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
 }
 
 // isWanted says whether a member is one of those that are named, or below one; with none

@@ -116,6 +116,7 @@ func (b *batch) result() error {
 	case b.status == 126 || b.status == 127:
 		return exit(b.status)
 	case b.status == 255:
+		b.call.complain(fmt.Errorf("%s ended with status 255, which ends all", b.command[0]))
 		return exit(124)
 	case b.status > 128:
 		return exit(125) // a signal ended it
@@ -148,7 +149,7 @@ func nextString(r *bufio.Reader) (string, bool, error) {
 }
 
 // nextWord reads a word; quotes and backslashes are as in POSIX.
-func nextWord(r *bufio.Reader) (string, bool, error) { return quotedWord(r, " \t\n\v\f\r") }
+func nextWord(r *bufio.Reader) (string, bool, error) { return quotedWord(r, " \t\n") }
 
 // nextItem reads a line as one word, for -I.
 func nextItem(r *bufio.Reader) (string, bool, error) { return quotedWord(r, "\n") }
