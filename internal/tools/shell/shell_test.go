@@ -175,3 +175,45 @@ func TestEndlessScriptsAreEnded(t *testing.T) {
 		}
 	}
 }
+
+// TestCommandsOfToolsNeedNothingOfTheHost runs what env, find and xargs are given with an
+// empty PATH: builtins of the shell and tools, not functions of the script, with its
+// folder and variables, and so that xargs keeps its input to itself.
+func TestCommandsOfToolsNeedNothingOfTheHost(t *testing.T) {
+	t.Setenv("PATH", "")
+	for script, want := range map[string]string{
+		`printf 'a b' | xargs -n 1 echo x`:                                     "x a\nx b\n",
+		`printf 'a b' | xargs`:                                                 "a b\n",
+		`find a -name one -exec printf '<%s>' {} \;`:                           "<a/one>",
+		`find . -type f -exec test -s {} \; -name one -print`:                  "./a/one\n",
+		`find a -name one -exec wc -c {} +`:                                    "2 a/one\n",
+		`env echo it works`:                                                    "it works\n",
+		`env true; echo $?; env false; echo $?; env exit 3; echo $? after`:     "0\n1\n3 after\n",
+		`cd a; printf one | xargs cat; X=1 env | grep '^X='`:                   "1\nX=1\n",
+		`f() { echo function; }; echo x | xargs f 2>/dev/null; echo $?`:        "127\n",
+		`printf 'a\nb\n' | xargs -n 1 cat - 2>/dev/null; echo $?`:              "123\n",
+		`echo 'echo no' | find a -name one -exec cat - \;`:                     "echo no\n",
+		`printf '%s\n' "a'b;c" | xargs -I% echo '%' 2>/dev/null || echo quote`: "quote\n",
+		`printf '%s\0' 'a;b $(c) "d" \e'"'" | xargs -0 echo`:                   "a;b $(c) \"d\" \\e'\n",
+		`seq 100000 | head -n 1; echo $?`:                                      "1\n0\n",
+		`base64 </dev/null; wc -c </dev/null; sort - </dev/null`:               "0\n",
+		`cat words | wc; wc <words`:                                            "      7       7      31\n 7  7 31\n",
+	} {
+		if got, _ := run(t, material(t), script); got != want {
+			t.Errorf("%s\n%q, want %q", script, got, want)
+		}
+	}
+}
+
+// TestCommandsInCommandsEnd looks at tools that run tools that run tools.
+func TestCommandsInCommandsEnd(t *testing.T) {
+	out, status := run(t, t.TempDir(), strings.Repeat("env ", 200)+"echo deep")
+	if status != 0 || out != "deep\n" {
+		t.Errorf("%d, %.200q", status, out)
+	}
+	var complaints bytes.Buffer
+	script := strings.Repeat("env ", 5_000) + "echo deep"
+	if status, err := shell.Run(t.Context(), "s", strings.NewReader(script), nil, streams.Standard{Out: &complaints, Err: &complaints}); err == nil && status == 0 {
+		t.Errorf("%d, %.200q", status, complaints.String())
+	}
+}
