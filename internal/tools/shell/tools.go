@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 
+	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/interp"
 	"mvdan.cc/sh/v3/syntax"
 
@@ -24,15 +25,7 @@ func builtIn(next interp.ExecHandlerFunc) interp.ExecHandlerFunc {
 				v := handler.Env.Get(name)
 				return v.String(), v.IsSet() && v.Exported
 			},
-			Environ: func() []string {
-				var list []string
-				for name, v := range handler.Env.Each {
-					if v.IsSet() && v.Exported {
-						list = append(list, name+"="+v.String())
-					}
-				}
-				return list
-			},
+			Environ: func() []string { return exported(handler.Env) },
 			Exec: func(ctx context.Context, argv []string, in io.Reader) (int, error) {
 				return execute(ctx, handler, argv, in)
 			},
@@ -45,6 +38,17 @@ func builtIn(next interp.ExecHandlerFunc) interp.ExecHandlerFunc {
 	}
 }
 
+// exported returns the variables that commands get.
+func exported(env expand.Environ) []string {
+	var list []string
+	for name, v := range env.Each {
+		if v.IsSet() && v.Exported {
+			list = append(list, name+"="+v.String())
+		}
+	}
+	return list
+}
+
 // execute runs a command of env, find or xargs: a builtin of the shell, a tool or a
 // program of the host, but no function, in a shell of its own. Without in its standard
 // input is empty.
@@ -52,7 +56,7 @@ func execute(ctx context.Context, handler interp.HandlerContext, argv []string, 
 	if _, err := notTooDeep(ctx, argv); err != nil {
 		return 0, err
 	}
-	runner, err := newRunner(interp.StdIO(in, handler.Stdout, handler.Stderr), interp.Dir(handler.Dir), interp.Env(handler.Env))
+	runner, err := newRunner(interp.StdIO(in, handler.Stdout, handler.Stderr), interp.Dir(handler.Dir), interp.Env(expand.ListEnviron(exported(handler.Env)...)))
 	if err != nil {
 		return 0, err
 	}
