@@ -212,7 +212,7 @@ func TestCommandsInCommandsEnd(t *testing.T) {
 		t.Errorf("%d, %.200q", status, out)
 	}
 	var complaints bytes.Buffer
-	script := strings.Repeat("env ", 1_500) + "echo deep"
+	script := strings.Repeat("env ", 2_200) + "echo deep"
 	if status, err := shell.Run(t.Context(), "s", strings.NewReader(script), nil, streams.Standard{Out: &complaints, Err: &complaints}); err == nil && status == 0 {
 		t.Errorf("%d, %.200q", status, complaints.String())
 	}
