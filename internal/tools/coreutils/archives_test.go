@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -280,9 +279,7 @@ func TestTarLeavesItselfOut(t *testing.T) {
 
 func TestTarLeavesOutWhatIsNoFile(t *testing.T) {
 	dir := t.TempDir()
-	if err := exec.CommandContext(t.Context(), "mkfifo", filepath.Join(dir, "fifo")).Run(); err != nil {
-		t.Skip(err)
-	}
+	fifo(t, filepath.Join(dir, "fifo"))
 	write(t, filepath.Join(dir, "x"), "x")
 	got := run(t, dir, "", "tar -cf /dev/null .")
 	if got.status != 2 || !strings.Contains(got.err, "fifo is neither") {

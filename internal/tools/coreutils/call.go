@@ -102,7 +102,7 @@ func (c *call) finish(err error, t tool) (int, error) {
 		c.complain(err)
 		return 1, nil
 	case code != 0:
-		return int(code), nil
+		return int(code), nil //nolint:nilerr // the status says it
 	case c.failed:
 		return 1, nil
 	}

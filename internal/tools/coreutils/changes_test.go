@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -101,9 +100,7 @@ func TestCpCopiesNothingIntoItself(t *testing.T) {
 
 func TestCpGoesOnAfterWhatItCannotCopy(t *testing.T) {
 	dir := material(t)
-	if err := syscall.Mkfifo(filepath.Join(dir, "a", "fifo"), 0o600); err != nil {
-		t.Skip(err)
-	}
+	fifo(t, filepath.Join(dir, "a", "fifo"))
 	got := run(t, dir, "", "cp -r a new")
 	if all := tree(t, dir); got.status != 1 || !strings.Contains(got.err, "a/fifo is neither") || all["new/one"] != all["a/one"] || all["new/link"] != all["a/link"] {
 		t.Errorf("%+v", got)
@@ -138,9 +135,7 @@ func TestMvToAnotherFileSystem(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "a")); err == nil {
 		t.Error("the original is still there")
 	}
-	if err := syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o600); err != nil {
-		t.Skip(err)
-	}
+	fifo(t, filepath.Join(dir, "fifo"))
 	if got := run(t, dir, "", "mv fifo "+other); got.status == 0 || tree(t, dir)["fifo"] == "" {
 		t.Errorf("what cannot be copied is gone: %+v", got)
 	}

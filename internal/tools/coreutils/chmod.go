@@ -51,7 +51,7 @@ func chmod(c *call) error {
 }
 
 func (c *call) changeMode(name string, changes []modeChange) error {
-	change := func(name string) error {
+	change := func(name string) {
 		info, err := os.Stat(c.path(name))
 		if err == nil {
 			err = os.Chmod(c.path(name), changed(info.Mode(), changes))
@@ -59,10 +59,10 @@ func (c *call) changeMode(name string, changes []modeChange) error {
 		if err != nil {
 			c.complain(err)
 		}
-		return nil
 	}
 	if !c.has("R") {
-		return change(name)
+		change(name)
+		return nil
 	}
 	if info, err := os.Stat(c.path(name)); err == nil && info.IsDir() {
 		name = strings.TrimSuffix(name, "/") + "/" // a link that is named is followed
@@ -71,7 +71,8 @@ func (c *call) changeMode(name string, changes []modeChange) error {
 		if entry.Type()&fs.ModeSymlink != 0 && depth > 0 {
 			return nil // what it leads to may be anywhere
 		}
-		return change(name)
+		change(name)
+		return nil
 	})
 }
 

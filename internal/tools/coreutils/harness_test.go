@@ -147,6 +147,14 @@ func write(t *testing.T, path, content string) {
 	}
 }
 
+// fifo makes a named pipe, or skips the test where there are none.
+func fifo(t *testing.T, path string) {
+	t.Helper()
+	if err := exec.CommandContext(t.Context(), "mkfifo", path).Run(); err != nil {
+		t.Skip(err)
+	}
+}
+
 // tree describes all that is below a folder by name: kinds, modes and contents.
 func tree(t *testing.T, dir string) map[string]string {
 	t.Helper()

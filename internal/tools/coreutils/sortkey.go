@@ -26,8 +26,7 @@ func parseKey(text string, all order) (sortKey, error) {
 	wrong := fmt.Errorf("-k %.40q is not a key such as 2, 2,2 or 2.3n,4", text)
 	first, second, ranged := strings.Cut(text, ",")
 	k := sortKey{toEndOfLine: !ranged}
-	own := ""
-	var letters string
+	var own, letters string
 	var ok bool
 	if k.from, letters, ok = parseKeyEnd(first); !ok || k.from.character == 0 && strings.Contains(first, ".") {
 		return k, wrong

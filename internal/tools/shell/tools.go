@@ -3,6 +3,7 @@ package shell
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"mvdan.cc/sh/v3/expand"
@@ -49,13 +50,21 @@ func exported(env expand.Environ) []string {
 	return list
 }
 
+// maxCommands bounds how deep commands run each other.
+const maxCommands = 100
+
+// depthKey is where a context keeps how deep.
+type depthKey struct{}
+
 // execute runs a command of env, find or xargs: a builtin of the shell, a tool or a
 // program of the host, but no function, in a shell of its own. Without in its standard
 // input is empty.
 func execute(ctx context.Context, handler interp.HandlerContext, argv []string, in io.Reader) (int, error) {
-	if _, err := notTooDeep(ctx, argv); err != nil {
-		return 0, err
+	depth, _ := ctx.Value(depthKey{}).(int)
+	if depth == maxCommands {
+		return 0, fmt.Errorf("more than %d commands run each other, as env env env does", maxCommands)
 	}
+	ctx = context.WithValue(ctx, depthKey{}, depth+1)
 	runner, err := newRunner(interp.StdIO(in, handler.Stdout, handler.Stderr), interp.Dir(handler.Dir), interp.Env(expand.ListEnviron(exported(handler.Env)...)))
 	if err != nil {
 		return 0, err
