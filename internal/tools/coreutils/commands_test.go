@@ -101,11 +101,14 @@ func TestGrepBelowFoldersAsTheHostsDo(t *testing.T) {
 func TestXargsReadsWordsAsTheHostsDo(t *testing.T) {
 	needHost(t, "xargs")
 	for _, in := range []string{
-		"a b\nc\n", "'a b' c\n", "\"a 'b\" c", "a\\ b c", "\\'x \\\"y", "a''b \"\"\n", "''\n", "", "\n\n", "  a  ", "a\tb\vc", "x\\\ny z", "trailing\\", "no end", "a\r\nb\r\n", strings.Repeat("word ", 3000), "-n -x -- -\n", "é \xff",
+		"a b\nc\n", "'a b' c\n", "\"a 'b\" c", "a\\ b c", "\\'x \\\"y", "a''b \"\"\n", "''\n", "", "\n\n", "  a  ", "a\tb\vc", "x\\\ny z", "trailing\\", "no end", "a\r\nb\r\n", strings.Repeat("word ", 1100), "-n -x -- -\n", "é \xff",
 	} {
 		for _, line := range []string{"xargs -r printf '<%s>'", "xargs -r -n 1 echo", "xargs -r -n 2", "xargs -I% echo '<%>' '%%'", "xargs -r -0 -n 1 printf '<%s>'"} {
+			if len(in) > 1000 && strings.Contains(line, "-n 1") {
+				continue // a process for each word
+			}
 			want, got := host(t, t.TempDir(), in, line), run(t, t.TempDir(), in, line)
-			if in == strings.Repeat("word ", 3000) { // it divides after 1000
+			if len(in) > 1000 { // it divides after 1000
 				want.out, got.out = strings.ReplaceAll(want.out, "\n", " "), strings.ReplaceAll(got.out, "\n", " ")
 			}
 			if got.out != want.out || got.status != want.status {

@@ -31,13 +31,18 @@ func rm(c *call) error {
 	return nil
 }
 
+// isKept says whether a path is one that rm never removes.
+func isKept(path string) bool {
+	last := filepath.Base(strings.TrimRight(path, "/"))
+	return last == "." && path != "" || last == ".." || filepath.Clean(path) == filepath.VolumeName(path)+string(os.PathSeparator)
+}
+
 func (c *call) remove(name string) error {
 	path := c.path(name)
-	last := filepath.Base(strings.TrimRight(name, "/"))
 	if name == "" {
 		return &fs.PathError{Op: "remove", Path: name, Err: fs.ErrNotExist}
 	}
-	if last == "." || last == ".." || filepath.Clean(path) == filepath.VolumeName(path)+string(os.PathSeparator) {
+	if isKept(path) || isKept(name) {
 		return fmt.Errorf("%s is not removed: it is the root, or where the script is", name)
 	}
 	info, err := os.Lstat(path)

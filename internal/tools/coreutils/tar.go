@@ -275,7 +275,7 @@ func (t *tarCall) extract(h *tar.Header, content io.Reader) error {
 	switch h.Typeflag {
 	case tar.TypeDir:
 		return t.extractFolder(root, name, h.FileInfo().Mode().Perm())
-	case tar.TypeSymlink, tar.TypeReg, tar.TypeLink:
+	case tar.TypeSymlink, tar.TypeReg, tar.TypeGNUSparse, tar.TypeLink:
 	default:
 		t.complain(fmt.Errorf("%.80q is neither a file nor a folder nor a link; it is left out", h.Name))
 		return nil
