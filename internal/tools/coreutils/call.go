@@ -89,7 +89,7 @@ func (c *call) finish(err error, t tool) (int, error) {
 	case c.ctx.Err() != nil:
 		return 0, c.ctx.Err()
 	case errors.As(err, &wrong):
-		c.complain(fmt.Errorf("%w; usage: %s", err, t.usage(c.name)))
+		c.complain(fmt.Errorf("%w; usage: %s", err, t.usage()))
 		return 2, nil
 	}
 	if err == nil || errors.As(err, &code) {

@@ -191,7 +191,7 @@ func mv(c *call) error {
 		case oldErr == nil && (c.has("n") || c.has("u") && !info.ModTime().After(old.ModTime())):
 			return nil
 		}
-		err = os.Rename(c.path(from), c.path(to))
+		err = os.Rename(c.path(from), c.path(to)) //nolint:forbidigo // that is what mv does
 		if !errors.Is(err, syscall.EXDEV) {
 			return err
 		}

@@ -62,6 +62,8 @@ func TestWrongValuesAreNamed(t *testing.T) {
 		"tr -ds a":                     "-d takes one set, and with -s two",
 		"tr z-a x":                     `a range ends before it begins: "-a"`,
 		"tr -d '[:word:]'":             `class "[:word:]" is unknown`,
+		"tr '[é*]' b":                  `"[é*]" is not known here`,
+		"tr 'x[=é=]y' b":               `"[=é=]" is not known here`,
 		"tr '[x*3]' a":                 `"[x*3]" is not known here`,
 		"tr '[=a=]' b":                 `"[=a=]" is not known here`,
 		"sed":                          "give a script such as s/a/b/",

@@ -185,7 +185,7 @@ func testOf(word, v string, now time.Time) (func(string, fs.FileInfo) bool, erro
 			return re.MatchString(name)
 		}, nil
 	case "-type":
-		is, found := fileTypes[v]
+		is, found := fileTypes()[v]
 		if !found {
 			return nil, fmt.Errorf("-type %.40q is unknown; use f, d, l, p, s, c or b", v)
 		}
@@ -196,13 +196,15 @@ func testOf(word, v string, now time.Time) (func(string, fs.FileInfo) bool, erro
 	return testNumber(word, v, now)
 }
 
-var fileTypes = map[string]func(fs.FileMode) bool{
-	"f": fs.FileMode.IsRegular, "d": fs.FileMode.IsDir,
-	"l": func(m fs.FileMode) bool { return m&fs.ModeSymlink != 0 },
-	"p": func(m fs.FileMode) bool { return m&fs.ModeNamedPipe != 0 },
-	"s": func(m fs.FileMode) bool { return m&fs.ModeSocket != 0 },
-	"c": func(m fs.FileMode) bool { return m&fs.ModeCharDevice != 0 },
-	"b": func(m fs.FileMode) bool { return m&fs.ModeDevice != 0 && m&fs.ModeCharDevice == 0 },
+func fileTypes() map[string]func(fs.FileMode) bool {
+	return map[string]func(fs.FileMode) bool{
+		"f": fs.FileMode.IsRegular, "d": fs.FileMode.IsDir,
+		"l": func(m fs.FileMode) bool { return m&fs.ModeSymlink != 0 },
+		"p": func(m fs.FileMode) bool { return m&fs.ModeNamedPipe != 0 },
+		"s": func(m fs.FileMode) bool { return m&fs.ModeSocket != 0 },
+		"c": func(m fs.FileMode) bool { return m&fs.ModeCharDevice != 0 },
+		"b": func(m fs.FileMode) bool { return m&fs.ModeDevice != 0 && m&fs.ModeCharDevice == 0 },
+	}
 }
 
 // testPermissions reads octal permissions: exactly these, with - all of them, with / any.

@@ -38,7 +38,7 @@ func ln(c *call) error {
 		if err != nil {
 			return err
 		}
-		if err := os.Rename(next, name); err != nil {
+		if err := os.Rename(next, name); err != nil { //nolint:forbidigo // a link, not what a file holds
 			return errors.Join(err, os.Remove(next))
 		}
 		return nil

@@ -26,7 +26,7 @@ func parseOptions(declared string) []option {
 }
 
 // usage is what a wrong use, and --help, show of a tool.
-func (t tool) usage(name string) string {
+func (t tool) usage() string {
 	letters, values := "", ""
 	for _, o := range parseOptions(t.options) {
 		switch {
@@ -43,7 +43,7 @@ func (t tool) usage(name string) string {
 	if letters != "" {
 		letters = " [-" + letters + "]"
 	}
-	return strings.TrimSpace(name + letters + values + " " + t.operands)
+	return strings.TrimSpace(t.name + letters + values + " " + t.operands)
 }
 
 // given is one option of a call.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -130,14 +129,32 @@ var classes = map[string]string{
 // mostCharacters bounds a set: all of Unicode fits.
 const mostCharacters = 2 << 20
 
-// strange are forms of sets that are not known here: [=c=] and [c*n].
-var strange = regexp.MustCompile(`^\[(?:=.=|.\*[0-9]*)\]`)
+// strangeForm returns a form of sets that is not known here, [=c=] or [c*n], when the text
+// begins with one.
+func strangeForm(text string) string {
+	inner, is := strings.CutPrefix(text, "[")
+	if !is || inner == "" {
+		return ""
+	}
+	_, size := utf8.DecodeRuneInString(inner)
+	if rest, repeats := strings.CutPrefix(inner[size:], "*"); repeats {
+		if end := strings.TrimLeft(rest, "0123456789"); strings.HasPrefix(end, "]") {
+			return text[:len(text)-len(end)+1]
+		}
+	}
+	if inner, is = strings.CutPrefix(inner, "="); is && inner != "" {
+		if _, size = utf8.DecodeRuneInString(inner); strings.HasPrefix(inner[size:], "=]") {
+			return text[:2+size+2]
+		}
+	}
+	return ""
+}
 
 // parseCharacters expands classes, escapes and ranges.
 func parseCharacters(text string) ([]rune, error) {
 	var set []rune
 	for text != "" {
-		if form := strange.FindString(text); form != "" {
+		if form := strangeForm(text); form != "" {
 			return nil, fmt.Errorf("%q is not known here", form)
 		}
 		if len(set) > mostCharacters {
@@ -178,8 +195,6 @@ func parseCharacters(text string) ([]rune, error) {
 	return set, nil
 }
 
-var escapes = map[byte]rune{'a': '\a', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t', 'v': '\v'}
-
 // nextCharacter returns the first character of a text that is not empty, and the rest.
 func nextCharacter(text string) (rune, string) {
 	r, size := utf8.DecodeRuneInString(text)
@@ -189,8 +204,8 @@ func nextCharacter(text string) (rune, string) {
 	if r != '\\' || len(text) == 1 {
 		return r, text[size:]
 	}
-	if escaped, known := escapes[text[1]]; known {
-		return escaped, text[2:]
+	if i := strings.IndexByte("abfnrtv", text[1]); i >= 0 {
+		return rune("\a\b\f\n\r\t\v"[i]), text[2:]
 	}
 	value, digits := rune(0), 0
 	for ; digits < 3 && 1+digits < len(text) && text[1+digits] >= '0' && text[1+digits] <= '7'; digits++ {
