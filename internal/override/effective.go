@@ -2,6 +2,7 @@ package override
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"path"
 	"slices"
@@ -22,20 +23,25 @@ type Effective struct {
 	Hooks          []string // nil: every hook
 	Paused         bool
 	Retention      time.Duration
+	MaxStored      int64         // bytes of results, stored and on their way, of the client
 	Limits         webjob.Limits // ceilings; zero does not bound
 }
+
+// DefaultMaxStored is what a client may have stored: four of the largest results that a
+// server takes by default.
+const DefaultMaxStored = 64 << 30
 
 // For returns what holds for a client and a job; an empty job leaves the job's
 // layers out.
 func (s *Set) For(client string, labels webjob.Labels, job string) *Effective {
-	e := &Effective{}
+	e := &Effective{MaxStored: DefaultMaxStored}
 	s.walk(client, labels, job, func(_ string, f file) { e.apply(f, func(string) {}) })
 	return e
 }
 
 // Explain returns every value that holds for a client and a job, and where it was set.
 func (s *Set) Explain(client string, labels webjob.Labels, job string) []webjob.Setting {
-	e := &Effective{}
+	e := &Effective{MaxStored: DefaultMaxStored}
 	sources := map[string]webjob.SettingSource{}
 	s.walk(client, labels, job, func(layer string, f file) {
 		e.apply(f, func(key string) {
@@ -43,6 +49,20 @@ func (s *Set) Explain(client string, labels webjob.Labels, job string) []webjob.
 		})
 	})
 	return e.describe(sources)
+}
+
+// RetentionRules returns a digest of what the layers say of retention: as long as it is the
+// same, so is the retention of every client (with the same labels) and job.
+func (s *Set) RetentionRules() webjob.Digest {
+	rules := webjob.NewDigester()
+	for _, layer := range slices.Sorted(maps.Keys(s.layers)) {
+		for _, f := range s.layers[layer] {
+			if f.Retention != nil {
+				_, _ = fmt.Fprintf(rules, "%s %d\n", layer, *f.Retention) // never fails
+			}
+		}
+	}
+	return rules.Digest()
 }
 
 // walk visits the files that concern a client and a job, those that weigh least first.
@@ -92,6 +112,10 @@ func (e *Effective) apply(f file, set func(key string)) {
 	if f.Retention != nil {
 		e.Retention = time.Duration(*f.Retention)
 		set("retention")
+	}
+	if f.MaxStored != nil {
+		e.MaxStored = int64(*f.MaxStored)
+		set("max_stored")
 	}
 	l := f.Limits
 	if l.Run != nil {
@@ -145,6 +169,7 @@ func (e *Effective) describe(sources map[string]webjob.SettingSource) []webjob.S
 	add("hooks", strings.Join(e.Hooks, " "), "all that are configured")
 	add("schedules", schedules, SchedulesRun)
 	add("retention", e.Retention.String(), "kept for good")
+	add("max_stored", config.Size(e.MaxStored).String(), config.Size(DefaultMaxStored).String())
 	add("limits.run", e.Limits.RunTime().String(), "the job's")
 	add("limits.stdout", config.Size(e.Limits.StdoutBytes).String(), "the job's")
 	add("limits.stderr", config.Size(e.Limits.StderrBytes).String(), "the job's")

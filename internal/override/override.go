@@ -28,9 +28,10 @@ type values struct {
 	DenyJobs       []string         `toml:"deny_jobs"`
 	AllowAddresses []string         `toml:"allow_addresses"` // networks
 	DenyAddresses  []string         `toml:"deny_addresses"`
-	Hooks          []string         `toml:"hooks"`     // names; none of the others apply
-	Schedules      *string          `toml:"schedules"` // run, pause
-	Retention      *config.Duration `toml:"retention"` // of results; 0 keeps them
+	Hooks          []string         `toml:"hooks"`      // names; none of the others apply
+	Schedules      *string          `toml:"schedules"`  // run, pause
+	Retention      *config.Duration `toml:"retention"`  // of results; 0 keeps them
+	MaxStored      *config.Size     `toml:"max_stored"` // of a client, for all its jobs
 	Limits         limits           `toml:"limits"`
 }
 
@@ -77,6 +78,11 @@ func (v *values) Check() error {
 	}
 	if r := v.Retention; r != nil && *r != 0 {
 		if err := r.Within("retention", time.Hour, 100*366*24*time.Hour); err != nil {
+			return err
+		}
+	}
+	if m := v.MaxStored; m != nil {
+		if err := m.Within("max_stored", 1<<20, 1<<50); err != nil {
 			return err
 		}
 	}
@@ -162,10 +168,25 @@ func Read(dir string, hooks []string) (*Set, error) {
 			return webjob.Errorf(webjob.Invalid, "%s: %w", name, err)
 		}
 		s.Files++
-		s.layers[layer], err = readFiles(dir, relative, nil, hooks)
-		return err
+		if s.layers[layer], err = readFiles(dir, relative, nil, hooks); err != nil {
+			return err
+		}
+		return checkLayer(dir, layer, s.layers[layer])
 	})
 	return s, err
+}
+
+// checkLayer refuses what cannot be said of a job: the limit is for all that a client has.
+func checkLayer(dir, layer string, files []file) error {
+	if kind, _, _ := strings.Cut(layer, "/"); kind != layerJob && kind != layerClientJob {
+		return nil
+	}
+	for _, f := range files {
+		if f.MaxStored != nil {
+			return webjob.Errorf(webjob.Invalid, "%s:%d: max_stored: it holds for a client with all its jobs; set it in global.toml, group/ or client/", filepath.Join(dir, f.name), config.LineOf(f.data, "max_stored"))
+		}
+	}
+	return nil
 }
 
 // layerOf tells from a file's place what it overrides.

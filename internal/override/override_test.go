@@ -1,8 +1,10 @@
 package override
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,6 +54,48 @@ func TestLaterLayersWin(t *testing.T) {
 	}
 	if none := (&Set{}).For("web1", nil, "job"); none.Bounds() || none.Paused {
 		t.Errorf("no files say %+v", none)
+	}
+}
+
+// What a client may have stored is set for clients, not for jobs.
+func TestMaxStoredIsOfClients(t *testing.T) {
+	s := layers(t, map[string]string{"global.toml": "max_stored = '1GiB'", "client/db1.toml": "max_stored = '2GiB'"})
+	if got := s.For("db1", nil, "job").MaxStored; got != 2<<30 {
+		t.Errorf("db1 may have %d", got)
+	}
+	if got := s.For("web1", nil, "").MaxStored; got != 1<<30 {
+		t.Errorf("web1 may have %d", got)
+	}
+	if got := (&Set{}).For("web1", nil, "").MaxStored; got != DefaultMaxStored {
+		t.Errorf("without files %d", got)
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{"job/backup.toml": "include = ['include/a.toml']", "include/a.toml": "\nmax_stored = '2GiB'"} {
+		file := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := Read(dir, nil); err == nil || !strings.Contains(err.Error(), "a.toml:2: max_stored: it holds for a client") {
+		t.Errorf("in the file of a job: %v", err)
+	}
+}
+
+// Results are dated anew only when what holds for them has changed.
+func TestRetentionRules(t *testing.T) {
+	none := (&Set{}).RetentionRules()
+	if other := layers(t, map[string]string{"global.toml": "[limits]\nnice = 1"}).RetentionRules(); other != none {
+		t.Error("other keys count")
+	}
+	seen := map[webjob.Digest]bool{none: true}
+	for _, files := range []map[string]string{
+		{"global.toml": "retention = '48h'"}, {"global.toml": "retention = '49h'"}, {"global.toml": "retention = '0s'"}, {"client/a.toml": "retention = '48h'"},
+	} {
+		rules := layers(t, files).RetentionRules()
+		if seen[rules] || rules != layers(t, files).RetentionRules() {
+			t.Errorf("%v: %s", files, rules)
+		}
+		seen[rules] = true
 	}
 }
 
