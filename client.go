@@ -25,6 +25,8 @@ type Client struct {
 	ApprovedUntil time.Time `json:"approved_until,omitzero"`
 	Clone         *Clone    `json:"clone,omitempty"` // the last sign of a second holder; readmit clears it
 	Facts         *Facts    `json:"facts,omitempty"` // what its agent says; nil before the first agent
+	// Storage is what its results take; only where one client is shown.
+	Storage *Storage `json:"storage,omitempty"`
 }
 
 // Chain is how far the tickets of a client are on one line; see package tickets.

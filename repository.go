@@ -27,4 +27,8 @@ type RepositoryChange struct {
 	Publish []JobVersion       // new versions
 	Listed  map[string][]int64 // versions that the index of a job lists; only others are withdrawn
 	Labels  map[string]Labels  // of clients; those that are not enrolled are passed over
+	// Held are the numbers of the holds of payloads that the change or its draft names; when
+	// one is not there any more the change is Unavailable. The server's own holds for a file
+	// go on as long as the file is there.
+	Held []int64
 }

@@ -15,6 +15,7 @@ type Result struct {
 	DurationMS float64   `json:"duration_ms"` // of RUN
 	Received   time.Time `json:"received"`    // by the server's clock
 	Bytes      int64     `json:"bytes"`       // of all parts
+	KeepUntil  time.Time `json:"-"`           // when it may be removed; zero for never
 	Record     []byte    `json:"-"`           // the exact JSON that the client sent
 	Inline     []byte    `json:"-"`           // the small parts, one after another
 }
@@ -46,6 +47,9 @@ func (r *Record) InlinePart(name string, inline []byte) ([]byte, error) {
 	}
 	return nil, Errorf(NotFound, "run %s has no inline part %s", r.Run, name)
 }
+
+// Stored returns the bytes that the result takes.
+func (r *Result) Stored() int64 { return r.Bytes + int64(len(r.Record)) }
 
 // NewResult makes the server's row from a checked record and its exact bytes.
 func NewResult(record *Record, exact []byte, received time.Time) Result {

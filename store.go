@@ -2,7 +2,6 @@ package webjob
 
 import (
 	"context"
-	"io"
 	"time"
 )
 
@@ -18,8 +17,9 @@ type Store interface {
 	Operators
 	Jobs
 	Results
+	Holds
 	Orders
-	Outbox
+	Deliveries
 	Repository
 	Audit
 	Leases
@@ -137,17 +137,28 @@ type Results interface {
 	// AddResult, until done is called: a store may wait a moment, so that results that
 	// come together become durable together.
 	ExpectResult() (done func())
-	// AddResult adds a result whose large parts are already durable blobs, and what
-	// goes with it. When the run is there already with the same client and the same
-	// record it does nothing and returns false; with another one it is Conflict.
+	// AddResult adds a result whose large parts are already durable blobs that are held, and
+	// what goes with it. When the run is there already with the same client and the same
+	// record it does nothing and returns false; with another one it is Conflict. When a hold
+	// is not there any more it is Unavailable, since the blob may be gone, too; past
+	// effects.MaxStored it is TooLarge.
 	AddResult(ctx context.Context, r Result, blobs []Stream, effects ResultEffects) (added bool, err error)
 	// AddNotes adds what hooks say about a run, whether or not its result is there.
 	AddNotes(ctx context.Context, run string, notes []Note) error
 	Notes(ctx context.Context, run string) ([]Note, error)
-	// PruneResults removes at most limit results that were received before the time
-	// that keep returns for their client and job; the zero time keeps all. It returns
-	// how many it removed and the blobs that nothing names any more.
-	PruneResults(ctx context.Context, keep func(client, job string) time.Time, limit int) (removed int, blobs []Digest, err error)
+	// DueResults returns at most limit results whose KeepUntil has come, earliest first.
+	DueResults(ctx context.Context, at time.Time, limit int) ([]Result, error)
+	// WalkResults returns at most limit results after a sequence, ascending, without
+	// records or parts.
+	WalkResults(ctx context.Context, after int64, limit int) ([]Result, error)
+	// KeepResults sets KeepUntil, by sequence; the zero time is for good.
+	KeepResults(ctx context.Context, until map[int64]time.Time) error
+	// DatedBy returns the rules by which every result has its KeepUntil, "" when that is not
+	// so; SetDatedBy notes them.
+	DatedBy(ctx context.Context) (string, error)
+	SetDatedBy(ctx context.Context, rules string) error
+	// PruneResults removes results, by sequence, and returns how many were there. Blobs stay.
+	PruneResults(ctx context.Context, sequences []int64) (removed int, err error)
 	// Result returns a result with its record and inline parts.
 	Result(ctx context.Context, run string) (Result, error)
 	// ListResults returns results by sequence, descending, without records or parts;
@@ -164,6 +175,11 @@ type ResultEffects struct {
 	// when AddRun is set and it is not there.
 	OrderRun *OrderRun
 	AddRun   bool
+	// Held are the numbers of the holds of the large parts, in their order; the holds end
+	// with the commit.
+	Held []int64
+	// MaxStored bounds what the client has stored and reserved, with this result; 0 does not.
+	MaxStored int64
 	// Output is the digest of stdout when changes of it are followed, else "".
 	Output Digest
 	Notes  []Note
@@ -247,12 +263,15 @@ type OrderFilter struct {
 	Page  Page
 }
 
-// Outbox keeps events on their way to triggers, until they are delivered.
-type Outbox interface {
+// Deliveries keeps events on their way to triggers, until they are delivered.
+type Deliveries interface {
 	AddDeliveries(ctx context.Context, deliveries []Delivery) error
-	// DueDeliveries returns at most limit deliveries that are not dead and whose time
-	// has come, oldest first, and when the next one after them is due.
-	DueDeliveries(ctx context.Context, now time.Time, limit int) (due []Delivery, next time.Time, err error)
+	// DueTriggers returns the triggers that deliveries which are not dead wait for, and when
+	// the next one of each is due.
+	DueTriggers(ctx context.Context) (map[string]time.Time, error)
+	// DueDeliveries returns at most limit deliveries of a trigger that are not dead and whose
+	// time has come, oldest first.
+	DueDeliveries(ctx context.Context, trigger string, now time.Time, limit int) ([]Delivery, error)
 	// Delivered removes deliveries, by sequence.
 	Delivered(ctx context.Context, sequences []int64) error
 	// Postpone keeps the attempts, next time, death and error of a delivery.
@@ -302,46 +321,4 @@ type Leases interface {
 	Lease(ctx context.Context, name, holder string, ttl time.Duration) (held bool, err error)
 	// EndLease gives a lease back; one that another one holds is left alone.
 	EndLease(ctx context.Context, name, holder string) error
-}
-
-// Upload is a blob that arrives in pieces, so that a connection that breaks costs only
-// what was under way.
-type Upload struct {
-	Owner  string // client that sends it; uploads of different owners know nothing of each other
-	Digest Digest
-	Size   int64 // of the whole
-	Offset int64 // of the first byte to come; must be the bytes that are here, else Conflict
-	Most   int64 // bytes that all uploads of the owner may have together; more is TooLarge
-}
-
-// Blobs keeps bytes by their digest. blob/blobtest is the contract.
-type Blobs interface {
-	// Put stores exactly size bytes from r. It returns nil only when they are
-	// durable and have the digest; otherwise nothing is stored. A blob that is
-	// there already is left as it is.
-	Put(ctx context.Context, d Digest, size int64, r io.Reader) error
-	// Open returns the bytes and their number, or NotFound.
-	Open(ctx context.Context, d Digest) (io.ReadSeekCloser, int64, error)
-	// Has reports whether the blob is there.
-	Has(ctx context.Context, d Digest) (bool, error)
-	// Remove deletes a blob; one that is not there is no error. The caller makes sure
-	// that nothing names it.
-	Remove(ctx context.Context, d Digest) error
-	// Uploaded returns how many bytes of an owner's upload are here, 0 of one that was
-	// not begun.
-	Uploaded(ctx context.Context, owner string, d Digest) (int64, error)
-	// Upload adds what r brings to an upload and returns how many bytes are here then.
-	// What arrived stays when r fails. With the last byte the digest is checked: bytes
-	// that have another one are Invalid, and the upload begins anew.
-	Upload(ctx context.Context, u Upload, r io.Reader) (int64, error)
-	// Adopt makes a complete upload a blob, as durable as Put does; NotFound when it is
-	// not complete. It can be adopted again until it is forgotten.
-	Adopt(ctx context.Context, owner string, d Digest, size int64) error
-	// ForgetUpload removes an upload; one that is not there is no error.
-	ForgetUpload(ctx context.Context, owner string, d Digest) error
-	// Ping reports whether the store answers and can be written.
-	Ping(ctx context.Context) error
-	// Recover removes what interrupted Puts left. Call it before the first Put, and
-	// only in the process that owns the blobs.
-	Recover(ctx context.Context) error
 }

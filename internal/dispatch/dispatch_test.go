@@ -221,7 +221,7 @@ func TestEndOfOrderIsStoredBeforeItIsTold(t *testing.T) {
 	}
 	found := -1
 	d.Wake = func() {
-		due, _, err := w.store.DueDeliveries(t.Context(), time.Now().Add(time.Minute), 9)
+		due, err := w.store.DueDeliveries(t.Context(), "t", time.Now().Add(time.Minute), 9)
 		if err != nil {
 			t.Error(err)
 		}

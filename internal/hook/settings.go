@@ -1,5 +1,5 @@
 // Package hook asks commands and HTTP endpoints what they think of a request
-// (hooks), and tells them what happened (triggers, from a durable outbox). What they
+// (hooks), and tells them what happened (triggers, by a courier). What they
 // are told is a [webjob.Event]; where the answer leads is the server's business.
 package hook
 

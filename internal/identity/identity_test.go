@@ -180,7 +180,7 @@ func TestEnrolment(t *testing.T) {
 	if w.uses(secret) != 1 {
 		t.Error("a taken name took a use")
 	}
-	due, _, err := w.store.DueDeliveries(t.Context(), time.Now().Add(time.Minute), 9)
+	due, err := w.store.DueDeliveries(t.Context(), "enrolled web1", time.Now().Add(time.Minute), 9)
 	if err != nil || len(due) != 1 || due[0].Trigger != "enrolled web1" {
 		t.Errorf("told triggers %+v, %v", due, err)
 	}

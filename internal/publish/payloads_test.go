@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"testing"
+	"time"
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/internal/blob/files"
@@ -45,7 +46,7 @@ func TestPayloadsAreRememberedInBoundedMemory(t *testing.T) {
 			}
 		}
 	}
-	if err := blobs.Remove(t.Context(), digests[len(digests)-1]); err != nil {
+	if err := blobs.Remove(t.Context(), digests[len(digests)-1], time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := p.get(t.Context(), digests[len(digests)-1]); err != nil {

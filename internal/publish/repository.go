@@ -37,6 +37,7 @@ const freshenEvery = time.Hour
 type Store interface {
 	webjob.Repository
 	webjob.Jobs
+	HoldBlobs(ctx context.Context, h webjob.Hold) ([]int64, error)
 	AddNotes(ctx context.Context, run string, notes []webjob.Note) error
 	AddDeliveries(ctx context.Context, deliveries []webjob.Delivery) error
 }
@@ -300,15 +301,16 @@ func (r *Repository) Propose(ctx context.Context, d *trust.Draft, operator strin
 	if err := webjob.CheckLine("summary", d.Summary, 500); err != nil {
 		return Outcome{}, err
 	}
-	if err := r.checkPayloads(ctx, d); err != nil {
+	d.ID, d.By, d.Created = draftID(), operator, now().Truncate(time.Second)
+	held, err := r.holdPayloads(ctx, d)
+	if err != nil {
 		return Outcome{}, err
 	}
-	d.ID, d.By, d.Created = draftID(), operator, now().Truncate(time.Second)
 	err = r.changing(ctx, func() error {
 		if err := r.checkRoom(d); err != nil {
 			return err
 		}
-		result, err = r.settle(ctx, d)
+		result, err = r.settle(ctx, d, held)
 		return err
 	})
 	return result, err
@@ -341,7 +343,8 @@ func (r *Repository) Sign(ctx context.Context, id string, signed *trust.Draft) (
 		if err != nil {
 			return err
 		}
-		if err := r.checkPayloads(ctx, d); err != nil {
+		held, err := r.holdPayloads(ctx, d)
+		if err != nil {
 			return err
 		}
 		copied := *d
@@ -349,7 +352,7 @@ func (r *Repository) Sign(ctx context.Context, id string, signed *trust.Draft) (
 		if err := copied.Merge(signed); err != nil {
 			return err
 		}
-		result, err = r.settle(ctx, &copied)
+		result, err = r.settle(ctx, &copied, held)
 		return err
 	})
 	return result, err
@@ -373,12 +376,13 @@ func (r *Repository) Drop(ctx context.Context, id string) error {
 			return err
 		}
 		webjob.Describe(ctx, id, map[string]any{"summary": d.Summary, "by": d.By}, nil)
-		return r.setDraft(ctx, id, nil)
+		return r.setDraft(ctx, id, nil, nil)
 	})
 }
 
-// setDraft stores a draft, or removes it when it is nil.
-func (r *Repository) setDraft(ctx context.Context, id string, d *trust.Draft) error {
+// setDraft stores a draft, whose payloads are held as long as it is there, or removes it
+// when it is nil.
+func (r *Repository) setDraft(ctx context.Context, id string, d *trust.Draft, held []int64) error {
 	var encoded []byte
 	if d != nil {
 		var err error
@@ -386,7 +390,7 @@ func (r *Repository) setDraft(ctx context.Context, id string, d *trust.Draft) er
 			return err
 		}
 	}
-	change := webjob.RepositoryChange{Was: r.expected(id), Files: map[string][]byte{draftFiles + id: encoded}}
+	change := webjob.RepositoryChange{Was: r.expected(id), Files: map[string][]byte{draftFiles + id: encoded}, Held: held}
 	if err := r.store.ChangeRepository(ctx, change, now()); err != nil {
 		return err
 	}
@@ -407,7 +411,7 @@ func (r *Repository) keepDraft(id string, d *trust.Draft, encoded []byte) {
 }
 
 // settle puts a draft that has all signatures into effect, and keeps another one.
-func (r *Repository) settle(ctx context.Context, d *trust.Draft) (Outcome, error) {
+func (r *Repository) settle(ctx context.Context, d *trust.Draft, held []int64) (Outcome, error) {
 	r.mu.RLock()
 	current := r.current
 	r.mu.RUnlock()
@@ -426,7 +430,7 @@ func (r *Repository) settle(ctx context.Context, d *trust.Draft) (Outcome, error
 	complete := !slices.ContainsFunc(result.Needs, func(n trust.Need) bool { return n.Missing() > 0 })
 	webjob.Describe(ctx, d.ID, nil, map[string]any{"summary": d.Summary, "by": d.By, "accepted": complete})
 	if !complete {
-		return result, r.setDraft(ctx, d.ID, d)
+		return result, r.setDraft(ctx, d.ID, d, held)
 	}
 	next, err := d.Land(current, r.online, now())
 	if err != nil {
@@ -436,7 +440,7 @@ func (r *Repository) settle(ctx context.Context, d *trust.Draft) (Outcome, error
 	if err != nil {
 		return result, err
 	}
-	change.Was, change.Files = r.expected(d.ID), next.Files(current)
+	change.Was, change.Files, change.Held = r.expected(d.ID), next.Files(current), held
 	change.Files[draftFiles+d.ID] = nil
 	r.landing.Lock()
 	defer r.landing.Unlock()

@@ -9,7 +9,8 @@ import (
 	"webjob.dev/webjob/internal/trust"
 )
 
-// PutPayload stores a payload before the manifest that names it is published.
+// PutPayload stores a payload before the manifest that names it is published. From then on
+// there is the grace time to propose it.
 func (r *Repository) PutPayload(ctx context.Context, d webjob.Digest, size int64, body io.Reader) error {
 	if size < 0 {
 		return webjob.Errorf(webjob.Invalid, "payload %s has no Content-Length; send one", d)
@@ -17,11 +18,22 @@ func (r *Repository) PutPayload(ctx context.Context, d webjob.Digest, size int64
 	if size > webjob.MaxPayloadBytes {
 		return webjob.Errorf(webjob.TooLarge, "payload %s has %d bytes; at most %d", d, size, int64(webjob.MaxPayloadBytes))
 	}
-	return r.blobs.Put(ctx, d, size, body)
+	payload := webjob.HeldBlob{Digest: d, Size: size}
+	if _, err := r.hold(ctx, webjob.HoldPayload, payload); err != nil {
+		return err
+	}
+	if err := r.blobs.Put(ctx, d, size, body); err != nil {
+		return err
+	}
+	_, err := r.hold(ctx, webjob.HoldPayload, payload) // it may have taken long
+	return err
 }
 
-// HasPayload reports whether a payload was uploaded.
+// HasPayload reports whether a payload was uploaded. It is there for the grace time then.
 func (r *Repository) HasPayload(ctx context.Context, d webjob.Digest) (bool, error) {
+	if _, err := r.hold(ctx, webjob.HoldPayload, webjob.HeldBlob{Digest: d}); err != nil {
+		return false, err
+	}
 	return r.blobs.Has(ctx, d)
 }
 
@@ -53,20 +65,66 @@ func (r *Repository) proposes(d webjob.Digest) bool {
 	return false
 }
 
-// checkPayloads makes sure that the payloads of new versions were uploaded.
-func (r *Repository) checkPayloads(ctx context.Context, d *trust.Draft) error {
-	for _, text := range d.Manifests {
-		m, err := trust.ParseManifest(text, webjob.DigestOf(text), now())
+// hold holds payloads from before they are looked for.
+func (r *Repository) hold(ctx context.Context, use string, payloads ...webjob.HeldBlob) ([]int64, error) {
+	if len(payloads) == 0 {
+		return nil, nil
+	}
+	return r.store.HoldBlobs(ctx, webjob.Hold{Use: use, Blobs: payloads, Until: now().Add(webjob.GraceTime)})
+}
+
+// HoldDrafts holds the payloads of the drafts that wait: those of a version before this one
+// are not held yet. Call it before blobs are swept.
+func (r *Repository) HoldDrafts(ctx context.Context) error {
+	for _, d := range r.Drafts() {
+		if len(d.Manifests) == 0 {
+			continue
+		}
+		err := r.changing(ctx, func() error {
+			d, err := r.Draft(d.ID)
+			if err != nil {
+				return nil //nolint:nilerr // it waits no more
+			}
+			held, err := r.holdPayloads(ctx, d)
+			if webjob.KindOf(err) == webjob.Invalid {
+				r.log.Warn("a draft cannot take effect", "draft", d.ID, "error", err)
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			return r.setDraft(ctx, d.ID, d, held)
+		})
 		if err != nil {
 			return err
 		}
-		for _, p := range m.Payloads {
-			if err := r.checkPayload(ctx, p); err != nil {
-				return err
-			}
-		}
 	}
 	return nil
+}
+
+// holdPayloads holds the payloads of new versions, and makes sure that they were uploaded.
+func (r *Repository) holdPayloads(ctx context.Context, d *trust.Draft) ([]int64, error) {
+	var payloads []webjob.Payload
+	var blobs []webjob.HeldBlob
+	for _, text := range d.Manifests {
+		m, err := trust.ParseManifest(text, webjob.DigestOf(text), now())
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range m.Payloads {
+			payloads, blobs = append(payloads, p), append(blobs, webjob.HeldBlob{Digest: p.Digest, Size: p.Size})
+		}
+	}
+	held, err := r.hold(ctx, draftFiles+d.ID, blobs...)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range payloads {
+		if err := r.checkPayload(ctx, p); err != nil {
+			return nil, err
+		}
+	}
+	return held, nil
 }
 
 func (r *Repository) checkPayload(ctx context.Context, p webjob.Payload) error {

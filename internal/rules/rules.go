@@ -78,6 +78,23 @@ func (r *Rules) For(client webjob.Client, job string) *override.Effective {
 	return r.Current().Overrides.For(client.ID, client.Labels, job)
 }
 
+// Retention returns how long results of a client and job are kept; 0 for good.
+func (r *Rules) Retention(client webjob.Client, job string) time.Duration {
+	return r.For(client, job).Retention
+}
+
+// RetentionRules changes with every change of what Retention says, but for that of a
+// client's labels; it is "" when everything is kept for good.
+func (r *Rules) RetentionRules() string {
+	if rules := r.Current().Overrides.RetentionRules(); rules != webjob.EmptyDigest {
+		return string(rules)
+	}
+	return ""
+}
+
+// MaxStored returns how many bytes of results a client may have here.
+func (r *Rules) MaxStored(client webjob.Client) int64 { return r.For(client, "").MaxStored }
+
 // CheckAccess refuses what the access lists do not let through from an address.
 func (r *Rules) CheckAccess(client webjob.Client, job, remote string) error {
 	return checkAccess(r.For(client, job), "client "+client.ID, job, remote)

@@ -45,8 +45,6 @@ func (s repositoryHandlers) handlePropose(w http.ResponseWriter, r *http.Request
 	if err != nil {
 		return err
 	}
-	s.blobUse.RLock()
-	defer s.blobUse.RUnlock()
 	result, err := s.repository.Propose(r.Context(), d, a.Name)
 	if err != nil {
 		return err
@@ -59,8 +57,6 @@ func (s repositoryHandlers) handleSignDraft(w http.ResponseWriter, r *http.Reque
 	if err != nil {
 		return err
 	}
-	s.blobUse.RLock()
-	defer s.blobUse.RUnlock()
 	result, err := s.repository.Sign(r.Context(), r.PathValue("id"), d)
 	if err != nil {
 		return err

@@ -163,7 +163,7 @@ func (s clientHandlers) handleResult(w http.ResponseWriter, r *http.Request, cli
 	if err != nil {
 		return webjob.Errorf(webjob.Invalid, "header %s is %.40q; it must be the number of bytes of the record", wire.HeaderRecordLength, r.Header.Get(wire.HeaderRecordLength))
 	}
-	response, err := s.Receive(r.Context(), client, recordLength, r.ContentLength, r.Body)
+	response, err := s.results.Receive(r.Context(), client, recordLength, r.ContentLength, r.Body)
 	if err != nil {
 		return err
 	}
@@ -177,11 +177,7 @@ func (s clientHandlers) handleResult(w http.ResponseWriter, r *http.Request, cli
 
 // handleUploaded tells how far an upload of this client is.
 func (s clientHandlers) handleUploaded(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
-	d, err := webjob.ParseDigest(r.PathValue("digest"))
-	if err != nil {
-		return err
-	}
-	offset, err := s.blobs.Uploaded(r.Context(), client.ID, d)
+	offset, err := s.results.Uploaded(r.Context(), client, r.PathValue("digest"))
 	if err != nil {
 		return err
 	}
@@ -190,7 +186,7 @@ func (s clientHandlers) handleUploaded(w http.ResponseWriter, r *http.Request, c
 
 // handleUpload adds to an upload of this client.
 func (s clientHandlers) handleUpload(w http.ResponseWriter, r *http.Request, client webjob.Client) error {
-	u := webjob.Upload{Owner: client.ID, Most: int64(s.settings.Endpoint.MaxResult)}
+	var u webjob.Upload
 	var err error
 	if u.Digest, err = webjob.ParseDigest(r.PathValue("digest")); err != nil {
 		return err
@@ -203,18 +199,15 @@ func (s clientHandlers) handleUpload(w http.ResponseWriter, r *http.Request, cli
 			return webjob.Errorf(webjob.Invalid, "header %s is %.40q; it must be a number of bytes", h.name, r.Header.Get(h.name))
 		}
 	}
-	switch {
-	case u.Size < wire.ResumableBytes || u.Offset > u.Size:
-		return webjob.Errorf(webjob.Invalid, "an upload of %d bytes cannot go on at %d; it has at least %d bytes, smaller parts come with their result", u.Size, u.Offset, wire.ResumableBytes)
-	case u.Size > u.Most:
-		return webjob.Errorf(webjob.TooLarge, "the upload has %d bytes; this server takes at most %d (endpoint.max_result)", u.Size, u.Most)
+	if err := s.results.CheckUpload(u); err != nil {
+		return err // before it waits for a place
 	}
 	leave, err := s.resumables.Take(r.Context(), client.ID)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	offset, err := s.blobs.Upload(r.Context(), u, r.Body)
+	offset, err := s.results.Upload(r.Context(), client, u, r.Body)
 	if err != nil {
 		return err
 	}

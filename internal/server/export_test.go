@@ -3,12 +3,14 @@ package server
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/internal/audit"
+	"webjob.dev/webjob/internal/results"
 	"webjob.dev/webjob/internal/trust"
 )
 
@@ -16,7 +18,12 @@ import (
 func AuthorityOf(s *Server) *trust.Authority { return s.authority }
 
 // TidyAt does what housekeeping would do at a time.
-func TidyAt(ctx context.Context, s *Server, at time.Time) error { return s.tidy(ctx, at) }
+func TidyAt(ctx context.Context, s *Server, at time.Time) error {
+	return errors.Join(s.tidy(ctx, at), s.results.Tidy(ctx, at))
+}
+
+// ResultsOf returns the room of results.
+func ResultsOf(s *Server) *results.Keeper { return s.results }
 
 // Cloned does what follows when two hold one identity.
 func Cloned(s *Server, clone webjob.Clone) { s.chains.notify(clone) }

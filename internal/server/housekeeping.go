@@ -6,14 +6,13 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/internal/override"
 	"webjob.dev/webjob/internal/rules"
 )
 
-// overdueEvery is how often overdue clients and old results are looked for.
+// overdueEvery is how often overdue clients are looked for.
 const overdueEvery = time.Minute
 
-// housekeep marks overdue clients and removes old results until ctx ends.
+// housekeep marks overdue clients until ctx ends.
 func (s *Server) housekeep(ctx context.Context) {
 	ticker := time.NewTicker(overdueEvery)
 	defer ticker.Stop()
@@ -43,48 +42,7 @@ func (s *Server) tidy(ctx context.Context, at time.Time) error {
 		if err != nil {
 			return err
 		}
-		s.outbox.Wake()
+		s.courier.Wake()
 	}
-	if set.Overrides.Files == 0 {
-		return nil
-	}
-	return s.prune(ctx, set.Overrides, at)
-}
-
-// pruneBatch bounds the results that one round removes, so that it holds nobody up.
-const pruneBatch = 1000
-
-// prune removes results that are older than their retention.
-func (s *Server) prune(ctx context.Context, overrides *override.Set, at time.Time) error {
-	labels := map[string]webjob.Labels{}
-	page := webjob.Page{Limit: webjob.MaxPage}
-	for more := true; more; {
-		clients, err := s.store.ListClients(ctx, page)
-		if err != nil {
-			return err
-		}
-		for _, c := range clients {
-			labels[c.ID], page.After = c.Labels, c.ID
-		}
-		more = len(clients) == page.Limit
-	}
-	// No upload may make use of a blob between the moment in which nothing names it and
-	// its removal.
-	s.blobUse.Lock()
-	defer s.blobUse.Unlock()
-	removed, blobs, err := s.store.PruneResults(ctx, func(client, job string) time.Time {
-		if keep := overrides.For(client, labels[client], job).Retention; keep > 0 {
-			return at.Add(-keep)
-		}
-		return time.Time{}
-	}, pruneBatch)
-	for _, d := range blobs {
-		if err := s.blobs.Remove(ctx, d); err != nil {
-			return err
-		}
-	}
-	if removed > 0 {
-		s.log.Info("results were removed after their retention", "results", removed, "blobs", len(blobs))
-	}
-	return err
+	return nil
 }

@@ -1,8 +1,6 @@
 package server
 
 import (
-	"bytes"
-	"io"
 	"net/http"
 	"strconv"
 
@@ -42,6 +40,12 @@ func (s operatorHandlers) handleClient(w http.ResponseWriter, r *http.Request, a
 	if err := a.MayOn(webjob.MayView, client); err != nil {
 		return err
 	}
+	storage, err := s.store.Storage(r.Context(), client.ID)
+	if err != nil {
+		return err
+	}
+	storage.Most = s.rules.MaxStored(client)
+	client.Storage = &storage
 	return writeJSON(w, http.StatusOK, s.withSighting(client))
 }
 
@@ -188,19 +192,12 @@ func (s operatorHandlers) handlePart(w http.ResponseWriter, r *http.Request, a *
 	if err != nil {
 		return err
 	}
-	content, err := s.OpenPart(r.Context(), result.Run, r.PathValue("part"))
+	content, err := s.results.OpenPart(r.Context(), result.Run, r.PathValue("part"))
 	if err != nil {
 		return err
 	}
 	return sendContent(w, r, content)
 }
-
-// inMemory is an inline part as content to send.
-type inMemory struct{ *bytes.Reader }
-
-func (inMemory) Close() error { return nil }
-
-var _ io.ReadSeekCloser = inMemory{}
 
 // writeList writes one page. A full page has a next one, which may be empty.
 func writeList[T any](w http.ResponseWriter, items []T, page webjob.Page, key func(T) string) error {

@@ -222,7 +222,7 @@ func (s fleetHandlers) handleRetry(w http.ResponseWriter, r *http.Request, _ *ac
 	if err != nil {
 		return err
 	}
-	s.outbox.Wake()
+	s.courier.Wake()
 	return writeJSON(w, http.StatusOK, api.RetryResponse{Retried: n})
 }
 

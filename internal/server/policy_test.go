@@ -86,7 +86,7 @@ func TestHousekeeping(t *testing.T) {
 	}
 	must(t, os.Rename(filepath.Join(dir, "overrides", "client", "web1.toml"), filepath.Join(dir, "overrides", "client", "web2.toml")))
 	must(t, w.server.Reload(t.Context()))
-	must(t, server.TidyAt(t.Context(), w.server, time.Now().Add(2*time.Hour)))
+	must(t, server.TidyAt(t.Context(), w.server, time.Now().Add(6*time.Hour)))
 	blob, err = w.backends.Blobs.Has(t.Context(), webjob.DigestOf([]byte(large)))
 	must(t, err)
 	if has("run-of-web2") || blob {
@@ -149,13 +149,13 @@ func TestSlowResultHoldsNobodyUp(t *testing.T) {
 	must(t, err)
 	text, err := io.ReadAll(answer.Body)
 	must(t, errors.Join(err, connection.Close()))
-	if answer.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(text), "part stdout was removed meanwhile; send the result again") {
+	if answer.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(text), "took too long to be named, and may have been removed; send it again") {
 		t.Errorf("%d %s", answer.StatusCode, text)
 	}
 	if status, text := w.put(config, int64(len(exact)), append(exact, body...)); status != 201 {
 		t.Errorf("again: %d %s", status, text)
 	}
-	part, err := w.server.OpenPart(t.Context(), "slow", webjob.Stdout)
+	part, err := server.ResultsOf(w.server).OpenPart(t.Context(), "slow", webjob.Stdout)
 	must(t, err)
 	must(t, part.Close())
 }

@@ -28,7 +28,7 @@ func (s *Server) Reload(ctx context.Context) error {
 	}
 	s.rules.Use(set)
 	s.log.Info("configuration taken into use", "hooks", len(set.Hooks), "triggers", len(set.Triggers), "overrides", set.Overrides.Files)
-	s.outbox.Wake()
+	s.courier.Wake()
 	s.dispatcher.Restart("")
 	return ctx.Err()
 }

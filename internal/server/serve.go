@@ -46,6 +46,9 @@ func (s *Server) Serve(ctx context.Context) error {
 	if err := s.blobs.Recover(ctx); err != nil {
 		return err
 	}
+	if err := s.repository.HoldDrafts(ctx); err != nil {
+		return err
+	}
 	if err := s.dispatcher.Load(ctx); err != nil {
 		return err
 	}
@@ -132,7 +135,7 @@ func (s *Server) work(ctx context.Context, group *sync.WaitGroup) {
 	})
 	holder := lease.Holder{Store: s.store, Name: s.name, Log: s.log}
 	for name, work := range map[string]func(context.Context){
-		"clock": s.dispatcher.KeepTime, "deliveries": s.outbox.Run, "repository": s.repository.KeepFresh, "housekeeping": s.housekeep,
+		"clock": s.dispatcher.KeepTime, "deliveries": s.courier.Run, "results": s.results.KeepHouse, "repository": s.repository.KeepFresh, "housekeeping": s.housekeep,
 	} {
 		group.Go(func() { holder.Run(ctx, name, work) })
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"webjob.dev/webjob/internal/hook"
 	"webjob.dev/webjob/internal/identity"
 	"webjob.dev/webjob/internal/publish"
+	"webjob.dev/webjob/internal/results"
 	"webjob.dev/webjob/internal/rules"
 	"webjob.dev/webjob/internal/transport"
 	"webjob.dev/webjob/internal/trust"
@@ -38,10 +38,10 @@ type Server struct {
 	identity    *identity.Room
 	audit       *audit.Log
 	chains      *chains
-	outbox      *hook.Outbox
+	results     *results.Keeper
+	courier     *hook.Courier
 	connections *transport.Connections // of clients
 	operators   *transport.Connections
-	blobUse     sync.RWMutex // who is to name a blob reads it, for moments; the removal of blobs writes it
 
 	uploads    *transport.Places // for results being received
 	resumables *transport.Places // for uploads being received
@@ -107,17 +107,20 @@ func (s *Server) wire(ctx context.Context, online *trust.PrivateKey, set *rules.
 		Asked: func(hook, answer string) { s.metrics.hooks.WithLabelValues(hook, answer).Inc() },
 	}
 	s.rules.Use(set)
-	s.outbox = hook.NewOutbox(s.store, s.rules.Trigger, s.log, s.metrics.told)
+	s.courier = hook.NewCourier(s.store, s.rules.Trigger, s.log, s.metrics.told)
 	var err error
 	if s.repository, err = publish.Open(ctx, s.store, s.blobs, online, s.log); err != nil {
 		return err
 	}
-	if s.jobs, err = publish.NewJobs(s.store, s.blobs, s.rules, s.outbox.Wake); err != nil {
+	if s.jobs, err = publish.NewJobs(s.store, s.blobs, s.rules, s.courier.Wake); err != nil {
 		return err
 	}
 	s.dispatcher = dispatch.New(dispatch.Neighbours{
-		Store: s.store, Policy: s.repository.Policy, News: s.orderEnded, Wake: s.outbox.Wake, Log: s.log,
+		Store: s.store, Policy: s.repository.Policy, News: s.orderEnded, Wake: s.courier.Wake, Log: s.log,
 	})
+	s.results = results.New(results.Neighbours{
+		Store: s.store, Blobs: s.blobs, Rules: s.rules, Orders: s.dispatcher, Wake: s.courier.Wake, Received: s.metrics.received, Log: s.log,
+	}, int64(s.settings.Endpoint.MaxResult))
 	secret, err := online.PrivatePEM()
 	if err != nil {
 		return err
@@ -150,7 +153,7 @@ func (s *Server) identityNeighbours() identity.Neighbours {
 			event.Reason, event.Address, event.OtherAddress, event.LastSeen = clone.Reason, clone.Address, clone.OtherAddress, clone.OtherAt
 			return s.rules.Deliveries(event, c.Subject())
 		},
-		Wake: s.outbox.Wake, Join: s.dispatcher.Join, CutClient: s.shutOut, CutOperator: s.operators.Cut, ForgetTickets: s.chains.forget,
+		Wake: s.courier.Wake, Join: s.dispatcher.Join, CutClient: s.shutOut, CutOperator: s.operators.Cut, ForgetTickets: s.chains.forget,
 		Publish: s.settings.identityFolder().WriteRevocations, SuspendClones: s.settings.Clients.OnClone == "suspend", Log: s.log,
 	}
 }

@@ -260,7 +260,7 @@ func TestReceiveIsIdempotent(t *testing.T) {
 			if status, text := w.put(w.client("web2"), int64(len(stolen)), append(stolen, out...)); status != 409 {
 				t.Fatalf("another client's result of the run: got %d %s", status, text)
 			}
-			part, err := w.server.OpenPart(t.Context(), "run-1", webjob.Stdout)
+			part, err := server.ResultsOf(w.server).OpenPart(t.Context(), "run-1", webjob.Stdout)
 			must(t, err)
 			got, err := io.ReadAll(part)
 			must(t, errors.Join(err, part.Close()))

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"webjob.dev/webjob"
 )
@@ -27,6 +28,9 @@ func Run(t *testing.T, open func(t *testing.T) webjob.Blobs) {
 		"a cancelled put stores nothing":    cancelledPut,
 		"an upload goes on where it was":    uploadGoesOn,
 		"refuses uploads that do not fit":   refusesUploads,
+		"many pieces are one upload":        manyPieces,
+		"old blobs are listed and removed":  oldBlobs,
+		"uploads are given up":              uploadsGivenUp,
 		"answers a ping":                    func(t *testing.T, b webjob.Blobs) { must(t, b.Ping(t.Context())) },
 		"seeks, so that ranges can be sent": seeks,
 	} {
@@ -152,7 +156,7 @@ func seeks(t *testing.T, b webjob.Blobs) {
 
 func uploadGoesOn(t *testing.T, b webjob.Blobs) {
 	content := bytes.Repeat([]byte("0123456789"), 100_000)
-	u := webjob.Upload{Owner: "web1", Digest: webjob.DigestOf(content), Size: int64(len(content)), Most: 2 << 20}
+	u := webjob.Upload{Owner: "web1", Digest: webjob.DigestOf(content), Size: int64(len(content))}
 	wantUploaded := func(want int64) {
 		t.Helper()
 		have, err := b.Uploaded(t.Context(), u.Owner, u.Digest)
@@ -197,7 +201,7 @@ func uploadGoesOn(t *testing.T, b webjob.Blobs) {
 
 func refusesUploads(t *testing.T, b webjob.Blobs) {
 	content := bytes.Repeat([]byte("x"), 1000)
-	u := webjob.Upload{Owner: "web1", Digest: webjob.DigestOf(content), Size: 1000, Most: 1500}
+	u := webjob.Upload{Owner: "web1", Digest: webjob.DigestOf(content), Size: 1000}
 	for name, lie := range map[string][]byte{"other bytes": bytes.Repeat([]byte("y"), 1000), "more bytes": bytes.Repeat([]byte("x"), 1001)} {
 		_, err := b.Upload(t.Context(), u, bytes.NewReader(lie))
 		wantKind(t, err, webjob.Invalid)
@@ -208,23 +212,103 @@ func refusesUploads(t *testing.T, b webjob.Blobs) {
 	}
 	_, err := b.Upload(t.Context(), u, bytes.NewReader(content))
 	must(t, err)
-	other := bytes.Repeat([]byte("z"), 600)
-	_, err = b.Upload(t.Context(), webjob.Upload{Owner: "web1", Digest: webjob.DigestOf(other), Size: 600, Most: 1500}, bytes.NewReader(other))
-	wantKind(t, err, webjob.TooLarge)
-	_, err = b.Upload(t.Context(), webjob.Upload{Owner: "web2", Digest: webjob.DigestOf(other), Size: 600, Most: 1500}, bytes.NewReader(other))
-	must(t, err)
 
 	// Two connections do not write into each other.
 	begun, end := make(chan struct{}), make(chan struct{})
-	third := webjob.Upload{Owner: "web3", Digest: u.Digest, Size: 1000, Most: 1500}
+	third := webjob.Upload{Owner: "web3", Digest: u.Digest, Size: 1000}
 	slow := &waitingReader{begun: begun, end: end, r: bytes.NewReader(content)}
 	done := make(chan error, 1)
 	go func() { _, err := b.Upload(t.Context(), third, slow); done <- err }()
 	<-begun
 	_, err = b.Upload(t.Context(), third, bytes.NewReader(content))
-	wantKind(t, err, webjob.Unavailable)
+	wantKind(t, err, webjob.Conflict)
+	must(t, b.GiveUpUploads(t.Context(), time.Now().Add(time.Hour))) // it is being added to
 	close(end)
 	must(t, <-done)
+}
+
+func manyPieces(t *testing.T, b webjob.Blobs) {
+	content := bytes.Repeat([]byte("0123456789abcdef"), 1000)
+	u := webjob.Upload{Owner: "web1", Digest: webjob.DigestOf(content), Size: int64(len(content))}
+	for u.Offset < u.Size {
+		end := min(u.Offset+777, u.Size)
+		have, err := b.Upload(t.Context(), u, bytes.NewReader(content[u.Offset:end]))
+		if end < u.Size {
+			wantKind(t, err, webjob.Unavailable)
+		} else {
+			must(t, err)
+		}
+		if have != end {
+			t.Fatalf("%d bytes are here, want %d", have, end)
+		}
+		u.Offset = end
+	}
+	must(t, b.Adopt(t.Context(), u.Owner, u.Digest, u.Size))
+	wantContent(t, b, content)
+}
+
+func oldBlobs(t *testing.T, b webjob.Blobs) {
+	contents := [][]byte{[]byte("first"), []byte("second")}
+	u := webjob.Upload{Owner: "web1", Digest: webjob.DigestOf(contents[1]), Size: 6}
+	must(t, put(t.Context(), b, contents[0]))
+	_, err := b.Upload(t.Context(), u, bytes.NewReader(contents[1]))
+	must(t, err)
+	must(t, b.Adopt(t.Context(), u.Owner, u.Digest, u.Size))
+	_, err = b.Upload(t.Context(), webjob.Upload{Owner: "web1", Digest: webjob.DigestOf(contents[0]), Size: 5}, bytes.NewReader(contents[0]))
+	must(t, err) // no blob
+	listed := func(before time.Time) map[webjob.Digest]bool {
+		list := map[webjob.Digest]bool{}
+		must(t, b.List(t.Context(), before, func(d webjob.Digest) error {
+			if list[d] {
+				t.Errorf("%s is listed twice", d)
+			}
+			list[d] = true
+			return nil
+		}))
+		return list
+	}
+	early, late := time.Now().Add(-time.Minute), time.Now().Add(time.Minute)
+	if got := listed(early); len(got) != 0 {
+		t.Errorf("%v are listed as old", got)
+	}
+	if got := listed(late); len(got) != 2 || !got[webjob.DigestOf(contents[0])] || !got[u.Digest] {
+		t.Errorf("%v are listed", got)
+	}
+	enough := errors.New("enough")
+	if err := b.List(t.Context(), late, func(webjob.Digest) error { return enough }); !errors.Is(err, enough) {
+		t.Errorf("the error of a visit became %v", err)
+	}
+	must(t, b.Remove(t.Context(), u.Digest, early))
+	wantContent(t, b, contents[1]) // it is newer
+	must(t, b.Remove(t.Context(), u.Digest, late))
+	must(t, b.Remove(t.Context(), u.Digest, late))
+	wantAbsent(t, b, u.Digest)
+	wantContent(t, b, contents[0])
+	must(t, b.Adopt(t.Context(), u.Owner, u.Digest, u.Size)) // the upload stayed
+	wantContent(t, b, contents[1])
+}
+
+func uploadsGivenUp(t *testing.T, b webjob.Blobs) {
+	d := webjob.DigestOf([]byte("whole"))
+	for owner, content := range map[string]string{"web1": "who", "web2": "whole"} {
+		_, _ = b.Upload(t.Context(), webjob.Upload{Owner: owner, Digest: d, Size: 5}, strings.NewReader(content))
+	}
+	wantUploaded := func(want map[string]int64) {
+		t.Helper()
+		for owner, bytes := range want {
+			have, err := b.Uploaded(t.Context(), owner, d)
+			if must(t, err); have != bytes {
+				t.Errorf("%d bytes of %s are here, want %d", have, owner, bytes)
+			}
+		}
+	}
+	must(t, b.GiveUpUploads(t.Context(), time.Now().Add(-time.Minute)))
+	wantUploaded(map[string]int64{"web1": 3, "web2": 5})
+	must(t, b.GiveUpUploads(t.Context(), time.Now().Add(time.Minute)))
+	wantUploaded(map[string]int64{"web1": 0, "web2": 0})
+	wantKind(t, b.Adopt(t.Context(), "web2", d, 5), webjob.NotFound)
+	_, err := b.Upload(t.Context(), webjob.Upload{Owner: "web1", Digest: d, Size: 5}, strings.NewReader("whole"))
+	must(t, err) // it begins anew
 }
 
 // waitingReader says when it is first read, and goes on when it is told to.

@@ -16,6 +16,9 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/internal/durable"
@@ -26,7 +29,10 @@ type Store struct {
 	dir string
 
 	mu        sync.Mutex
-	uploading map[string]bool // uploads that a connection adds to, by file
+	uploading map[string]bool // uploads that a connection adds to, by path
+
+	digesting *lru.Cache[string, *webjob.Digester] // of the uploads that are not complete, by path
+	reread    func(bytes int64)                    // tells a test what had to be read again
 }
 
 var _ webjob.Blobs = (*Store)(nil)
@@ -34,7 +40,11 @@ var _ webjob.Blobs = (*Store)(nil)
 // Open uses dir, which must exist, and makes the folders below it durable, so that
 // no Put depends on a folder that another one made and has not synced yet.
 func Open(dir string) (*Store, error) {
-	s := &Store{dir: dir, uploading: map[string]bool{}}
+	digesting, err := lru.New[string, *webjob.Digester](maxDigesting)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{dir: dir, uploading: map[string]bool{}, digesting: digesting, reread: func(int64) {}}
 	folders := []string{s.temporary(), s.uploads()}
 	for first := range 256 {
 		folders = append(folders, filepath.Join(dir, fmt.Sprintf("%02x", first)))
@@ -48,12 +58,10 @@ func Open(dir string) (*Store, error) {
 }
 
 // Recover implements [webjob.Blobs].
-func (s *Store) Recover(context.Context) error {
-	entries, err := os.ReadDir(s.temporary())
-	for _, entry := range entries {
-		err = errors.Join(err, os.Remove(filepath.Join(s.temporary(), entry.Name())))
-	}
-	return errors.Join(backendError("recover", err), s.recoverUploads())
+func (s *Store) Recover(ctx context.Context) error {
+	return eachEntry(ctx, s.temporary(), func(entry fs.DirEntry) error {
+		return backendError("recover", os.Remove(filepath.Join(s.temporary(), entry.Name())))
+	})
 }
 
 func (s *Store) temporary() string { return filepath.Join(s.dir, "tmp") }
@@ -147,12 +155,70 @@ func (s *Store) Has(_ context.Context, d webjob.Digest) (bool, error) {
 	return true, nil
 }
 
-// Remove implements [webjob.Blobs].
-func (s *Store) Remove(_ context.Context, d webjob.Digest) error {
-	if err := os.Remove(s.path(d)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return backendError("remove blob", err)
+// List implements [webjob.Blobs].
+func (s *Store) List(ctx context.Context, before time.Time, visit func(webjob.Digest) error) error {
+	for first := range 256 {
+		folder := filepath.Join(s.dir, fmt.Sprintf("%02x", first))
+		err := eachEntry(ctx, folder, func(entry fs.DirEntry) error {
+			d, err := webjob.ParseDigest("sha256:" + entry.Name())
+			if err != nil {
+				return nil //nolint:nilerr // no blob: not ours to remove
+			}
+			info, err := entry.Info()
+			if errors.Is(err, fs.ErrNotExist) || err == nil && !info.ModTime().Before(before) {
+				return nil
+			}
+			if err != nil {
+				return backendError("list blobs", err)
+			}
+			return visit(d)
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// Remove implements [webjob.Blobs].
+func (s *Store) Remove(_ context.Context, d webjob.Digest, before time.Time) error {
+	return backendError("remove blob", removeOlder(s.path(d), before))
+}
+
+// removeOlder removes a file that was written before the time.
+func removeOlder(file string, before time.Time) error {
+	info, err := os.Stat(file)
+	if err == nil && info.ModTime().Before(before) {
+		err = os.Remove(file)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// eachEntry visits the entries of a folder, of which it keeps a few hundred in memory.
+func eachEntry(ctx context.Context, folder string, visit func(fs.DirEntry) error) error {
+	f, err := os.Open(folder)
+	if err != nil {
+		return backendError("open folder", err)
+	}
+	defer func() { _ = f.Close() }() // only read
+	for ctx.Err() == nil {
+		entries, err := f.ReadDir(256)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return backendError("read folder", err)
+		}
+		for _, entry := range entries {
+			if err := visit(entry); err != nil {
+				return err
+			}
+		}
+	}
+	return ctx.Err()
 }
 
 // Ping implements [webjob.Blobs]: it writes and removes a file.

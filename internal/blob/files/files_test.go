@@ -2,9 +2,9 @@ package files_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -53,29 +53,88 @@ func TestRecoverClearsInterruptedPuts(t *testing.T) {
 	}
 }
 
-// An upload that goes on outlives a restart, one that was given up does not.
-func TestRecoverRemovesUploadsThatWereGivenUp(t *testing.T) {
+// However many pieces an upload has, its bytes are digested once, and once more after a
+// restart; what another process left is read, not believed.
+func TestPiecesAreDigestedOnce(t *testing.T) {
+	dir := t.TempDir()
+	content := bytes.Repeat([]byte("x"), 100_000)
+	u := webjob.Upload{Owner: "web1", Digest: webjob.DigestOf(content), Size: int64(len(content))}
+	var reread int64
+	start := func() *files.Store {
+		s, err := files.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files.TellReread(s, func(n int64) { reread += n })
+		return s
+	}
+	piece := func(s *files.Store, n int64) error {
+		have, err := s.Upload(t.Context(), u, bytes.NewReader(content[u.Offset:u.Offset+n]))
+		u.Offset = have
+		return err
+	}
+	s := start()
+	for range 50 {
+		if err := piece(s, 1000); webjob.KindOf(err) != webjob.Unavailable {
+			t.Fatal(err)
+		}
+	}
+	if reread != 0 {
+		t.Errorf("%d bytes were read again", reread)
+	}
+	s = start()
+	for range 49 {
+		if err := piece(s, 1000); webjob.KindOf(err) != webjob.Unavailable {
+			t.Fatal(err)
+		}
+	}
+	if reread != 50_000 {
+		t.Errorf("%d bytes were read again after a restart, want those that were there", reread)
+	}
+	part := filepath.Join(dir, "uploads", "web1", u.Digest.Hex()+".part")
+	damaged, err := os.ReadFile(part)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged[7] = 'y' // as a crash of the machine may leave it
+	if err := os.WriteFile(part, damaged, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := piece(start(), 1000); webjob.KindOf(err) != webjob.Invalid {
+		t.Errorf("a damaged upload: %v", err)
+	}
+}
+
+// A blob that is put or adopted once more is as new as then: a sweeper that is late leaves
+// it alone.
+func TestBlobsAreAsNewAsTheirLastUse(t *testing.T) {
 	dir := t.TempDir()
 	s, err := files.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	fresh, old := webjob.DigestOf([]byte("fresh")), webjob.DigestOf([]byte("old"))
-	for _, d := range []webjob.Digest{fresh, old} {
-		if _, err := s.Upload(t.Context(), webjob.Upload{Owner: "web1", Digest: d, Size: 100, Most: 1000}, strings.NewReader("part")); webjob.KindOf(err) != webjob.Unavailable {
+	content := []byte("content")
+	d := webjob.DigestOf(content)
+	use := map[string]func() error{
+		"put":   func() error { return s.Put(t.Context(), d, 7, bytes.NewReader(content)) },
+		"adopt": func() error { return s.Adopt(t.Context(), "web1", d, 7) },
+	}
+	if _, err := s.Upload(t.Context(), webjob.Upload{Owner: "web1", Digest: d, Size: 7}, bytes.NewReader(content)); err != nil {
+		t.Fatal(err)
+	}
+	for name, use := range use {
+		if err := s.Put(t.Context(), d, 7, bytes.NewReader(content)); err != nil {
 			t.Fatal(err)
 		}
-	}
-	longAgo := time.Now().Add(-8 * 24 * time.Hour)
-	if err := os.Chtimes(filepath.Join(dir, "uploads", "web1", old.Hex()+".part"), longAgo, longAgo); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Recover(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	for d, want := range map[webjob.Digest]int64{fresh: 4, old: 0} {
-		if have, err := s.Uploaded(t.Context(), "web1", d); err != nil || have != want {
-			t.Errorf("%d bytes (%v), want %d", have, err, want)
+		longAgo := time.Now().Add(-24 * time.Hour)
+		if err := os.Chtimes(filepath.Join(dir, d.Hex()[:2], d.Hex()), longAgo, longAgo); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(use(), s.Remove(t.Context(), d, time.Now().Add(-time.Hour))); err != nil {
+			t.Fatal(err)
+		}
+		if has, err := s.Has(t.Context(), d); err != nil || !has {
+			t.Errorf("%s: it is gone (%v)", name, err)
 		}
 	}
 }

@@ -20,8 +20,9 @@ const (
 	doneSuffix = ".done"
 )
 
-// uploadLife is how long an upload that nothing is added to is kept.
-const uploadLife = 7 * 24 * time.Hour
+// maxDigesting bounds the uploads whose digest so far is remembered; one that is not is read
+// again, once.
+const maxDigesting = 4096
 
 func (s *Store) uploads() string { return filepath.Join(s.dir, "uploads") }
 
@@ -61,7 +62,7 @@ func (s *Store) Upload(ctx context.Context, u webjob.Upload, r io.Reader) (int64
 	if _, err := os.Stat(path + doneSuffix); err == nil {
 		return have, nil
 	}
-	if err := s.makeRoom(u, have); err != nil {
+	if err := s.makeFolder(u.Owner); err != nil {
 		return have, err
 	}
 	f, err := os.OpenFile(path+partSuffix, os.O_CREATE|os.O_RDWR, 0o600)
@@ -69,13 +70,16 @@ func (s *Store) Upload(ctx context.Context, u webjob.Upload, r io.Reader) (int64
 		return have, backendError("open upload", err)
 	}
 	defer func() { _ = f.Close() }() // closed already on success
-	digester := webjob.NewDigester()
-	if _, err := io.CopyN(digester, f, have); err != nil { // and f is then at its end
-		return have, backendError("read upload", err)
+	digester, err := s.digesterOf(path, f, have)
+	if err != nil {
+		return have, err
 	}
 	source := &contextReader{ctx: ctx, r: io.LimitReader(r, u.Size-have+1)}
 	n, err := io.Copy(io.MultiWriter(sink{f}, digester), source)
 	have += n
+	if have < u.Size && (err == nil || source.err != nil) {
+		s.digesting.Add(path, digester) // the next piece goes on with it
+	}
 	switch {
 	case source.err != nil:
 		return have, webjob.Errorf(webjob.Unavailable, "the upload of %s ended after %d of %d bytes: %w", u.Digest, have, u.Size, source.err)
@@ -93,12 +97,33 @@ func (s *Store) Upload(ctx context.Context, u webjob.Upload, r io.Reader) (int64
 	return have, backendError("keep upload", durable.Rename(path+partSuffix, path+doneSuffix))
 }
 
-// claim lets one connection at a time add to an upload.
+// digesterOf returns the digest of what is in the file, and leaves the file at its end.
+// Nobody else adds to it meanwhile. What is remembered is only ever that of bytes that this
+// process wrote: after a crash of the machine the file may hold others, and is read.
+func (s *Store) digesterOf(path string, f *os.File, have int64) (*webjob.Digester, error) {
+	digester, found := s.digesting.Get(path)
+	s.digesting.Remove(path) // whatever comes of this piece
+	if found && digester.Size() == have {
+		_, err := f.Seek(have, io.SeekStart)
+		return digester, backendError("seek upload", err)
+	}
+	digester = webjob.NewDigester()
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, backendError("seek upload", err)
+	}
+	if _, err := io.CopyN(digester, f, have); err != nil {
+		return nil, backendError("read upload", err)
+	}
+	s.reread(have)
+	return digester, nil
+}
+
+// claim lets one connection at a time add to an upload, or one sweep remove it.
 func (s *Store) claim(path string) (release func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.uploading[path] {
-		return nil, webjob.Errorf(webjob.Unavailable, "another connection is sending this upload; try again")
+		return nil, webjob.Errorf(webjob.Conflict, "another connection is sending this upload; try again when it has ended")
 	}
 	s.uploading[path] = true
 	return func() {
@@ -108,57 +133,36 @@ func (s *Store) claim(path string) (release func(), err error) {
 	}, nil
 }
 
-// makeRoom makes the owner's folder, removes what was given up, and checks that the
-// rest of the upload fits.
-func (s *Store) makeRoom(u webjob.Upload, have int64) error {
-	dir := filepath.Dir(s.uploadPath(u.Owner, u.Digest))
-	switch err := os.Mkdir(dir, 0o700); {
-	case err == nil: // what is acknowledged in it must be found after a crash
-		if err := syncFolder(s.uploads()); err != nil {
-			return err
-		}
-	case !errors.Is(err, fs.ErrExist):
+// makeFolder makes the owner's folder, in which what is acknowledged must be found after a
+// crash.
+func (s *Store) makeFolder(owner string) error {
+	err := os.Mkdir(filepath.Join(s.uploads(), owner), 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
 		return backendError("make upload folder", err)
 	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return backendError("read upload folder", err)
-	}
-	total := u.Size - have
-	for _, entry := range entries {
-		info, err := entry.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // forgotten in between
-		}
-		if err != nil {
-			return backendError("stat upload", err)
-		}
-		if time.Since(info.ModTime()) > uploadLife && have == 0 {
-			if err := os.Remove(filepath.Join(dir, entry.Name())); err != nil {
-				return backendError("remove upload", err)
-			}
-			continue
-		}
-		total += info.Size()
-	}
-	if total > u.Most {
-		return webjob.Errorf(webjob.TooLarge, "the uploads of %s would have %d bytes together; this server takes at most %d (endpoint.max_result)", u.Owner, total, u.Most)
-	}
-	return nil
+	return syncFolder(s.uploads())
 }
 
-// recoverUploads removes the uploads that were given up.
-func (s *Store) recoverUploads() error {
-	return backendError("recover uploads", filepath.WalkDir(s.uploads(), func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
+// GiveUpUploads implements [webjob.Blobs].
+func (s *Store) GiveUpUploads(ctx context.Context, since time.Time) error {
+	return eachEntry(ctx, s.uploads(), func(owner fs.DirEntry) error {
+		if !owner.IsDir() {
+			return nil
 		}
-		info, err := entry.Info()
-		if err == nil && time.Since(info.ModTime()) > uploadLife {
-			err = os.Remove(path) //nolint:gosec // a folder of the server alone
-		}
-		return err
-	}))
+		folder := filepath.Join(s.uploads(), owner.Name())
+		return eachEntry(ctx, folder, func(entry fs.DirEntry) error {
+			file := filepath.Join(folder, entry.Name())
+			release, err := s.claim(file[:len(file)-len(filepath.Ext(file))])
+			if err != nil {
+				return nil //nolint:nilerr // something is being added to it
+			}
+			defer release()
+			return backendError("give up upload", removeOlder(file, since))
+		})
+	})
 }
 
 // Adopt implements [webjob.Blobs].
@@ -174,11 +178,16 @@ func (s *Store) Adopt(_ context.Context, owner string, d webjob.Digest, size int
 	if err := os.Link(done, target); err != nil && !errors.Is(err, fs.ErrExist) {
 		return backendError("adopt upload", err)
 	}
+	now := time.Now() // a blob that was there is as new as one that was not
+	if err := os.Chtimes(target, now, now); err != nil {
+		return backendError("adopt upload", err)
+	}
 	return syncFolder(filepath.Dir(target))
 }
 
 // ForgetUpload implements [webjob.Blobs].
 func (s *Store) ForgetUpload(_ context.Context, owner string, d webjob.Digest) error {
+	s.digesting.Remove(s.uploadPath(owner, d))
 	for _, suffix := range []string{doneSuffix, partSuffix} {
 		if err := os.Remove(s.uploadPath(owner, d) + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return backendError("forget upload", err)

@@ -46,7 +46,7 @@ func (s *Store) AddClone(ctx context.Context, clone webjob.Clone, deliveries []w
 	if err != nil {
 		return err
 	}
-	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return s.changeOf(ctx, &subjects{clients: []string{clone.Client}}, func(ctx context.Context, c *sql.Conn) error {
 		if _, err := c.ExecContext(ctx, `UPDATE clients SET clone = ? WHERE id = ?`, string(encoded), clone.Client); err != nil {
 			return err
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"maps"
+	"slices"
 	"time"
 
 	"webjob.dev/webjob"
@@ -15,7 +17,7 @@ func (s *Store) Enroll(ctx context.Context, secret webjob.Digest, client webjob.
 	if err != nil {
 		return err
 	}
-	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return s.changeOf(ctx, &subjects{clients: []string{client.ID}}, func(ctx context.Context, c *sql.Conn) error {
 		token, err := useToken(ctx, c, secret, webjob.RoleClient, client.ID)
 		if err != nil {
 			return err
@@ -54,7 +56,7 @@ func takeBack(ctx context.Context, c *sql.Conn, client webjob.Client) error {
 
 // RenewClient implements [webjob.Clients].
 func (s *Store) RenewClient(ctx context.Context, id string, key webjob.Digest, certificate webjob.Certificate) error {
-	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return s.changeOf(ctx, &subjects{clients: []string{id}}, func(ctx context.Context, c *sql.Conn) error {
 		n, err := affected(c.ExecContext(ctx, `UPDATE clients SET asked_at = NULL, approved_until = NULL
 			WHERE id = ? AND key = ? AND revoked_at IS NULL AND suspended_at IS NULL`, id, key))
 		if err != nil {
@@ -97,7 +99,7 @@ func scanClient(row scanner) (webjob.Client, error) {
 
 // Client implements [webjob.Clients].
 func (s *Store) Client(ctx context.Context, id string) (webjob.Client, error) {
-	return lookUp(&s.lookups, "client "+id, func() (webjob.Client, error) {
+	return s.clients.lookUp(id, func() (webjob.Client, error) {
 		c, err := scanClient(s.read.QueryRowContext(ctx, `SELECT `+clientColumns+` FROM clients WHERE id = ?`, id))
 		return c, one(err, "client %s is not enrolled here", id)
 	})
@@ -110,7 +112,7 @@ func (s *Store) ListClients(ctx context.Context, p webjob.Page) ([]webjob.Client
 
 // RevokeClient implements [webjob.Clients].
 func (s *Store) RevokeClient(ctx context.Context, id, reason string, at time.Time) error {
-	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error { return revokeClient(ctx, c, id, reason, at) })
+	return s.changeOf(ctx, &subjects{clients: []string{id}}, func(ctx context.Context, c *sql.Conn) error { return revokeClient(ctx, c, id, reason, at) })
 }
 
 func revokeClient(ctx context.Context, c *sql.Conn, id, reason string, at time.Time) error {
@@ -149,7 +151,7 @@ func (s *Store) SetFacts(ctx context.Context, id string, facts webjob.Facts) err
 
 // setClient makes a change of one client; the id is the last argument of the update.
 func (s *Store) setClient(ctx context.Context, id, update string, args ...any) error {
-	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return s.changeOf(ctx, &subjects{clients: []string{id}}, func(ctx context.Context, c *sql.Conn) error {
 		if n, err := affected(c.ExecContext(ctx, update, append(args, id)...)); err != nil || n == 1 {
 			return err
 		}
@@ -159,7 +161,7 @@ func (s *Store) setClient(ctx context.Context, id, update string, args ...any) e
 
 // SawClients implements [webjob.Clients].
 func (s *Store) SawClients(ctx context.Context, seen map[string]time.Time) error {
-	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return s.changeOf(ctx, &subjects{clients: slices.Collect(maps.Keys(seen))}, func(ctx context.Context, c *sql.Conn) error {
 		for id, at := range seen {
 			if _, err := c.ExecContext(ctx, `UPDATE clients SET last_seen = max(coalesce(last_seen, 0), ?), overdue_at = NULL WHERE id = ?`, micros(at), id); err != nil {
 				return err
@@ -171,7 +173,8 @@ func (s *Store) SawClients(ctx context.Context, seen map[string]time.Time) error
 
 // MarkOverdue implements [webjob.Clients].
 func (s *Store) MarkOverdue(ctx context.Context, before, at time.Time, notify func(webjob.Client) []webjob.Delivery) (marked int, err error) {
-	err = s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
+	var about subjects
+	err = s.changeOf(ctx, &about, func(ctx context.Context, c *sql.Conn) error {
 		overdue, err := rowsOf(ctx, c, scanClient, `SELECT `+clientColumns+` FROM clients
 			WHERE last_seen < ? AND overdue_at IS NULL AND revoked_at IS NULL AND suspended_at IS NULL`, micros(before))
 		if err != nil {
@@ -179,6 +182,7 @@ func (s *Store) MarkOverdue(ctx context.Context, before, at time.Time, notify fu
 		}
 		marked = len(overdue)
 		for _, client := range overdue {
+			about.clients = append(about.clients, client.ID)
 			if _, err := c.ExecContext(ctx, `UPDATE clients SET overdue_at = ? WHERE id = ?`, micros(at), client.ID); err != nil {
 				return err
 			}

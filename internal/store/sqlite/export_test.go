@@ -21,13 +21,15 @@ func LimitPages(s *Store, pages int) (lift func()) {
 
 // Exec makes a change of its own.
 func Exec(s *Store, statement string) {
-	err := s.change(context.Background(), func(ctx context.Context, c *sql.Conn) error {
+	err := s.quietly(context.Background(), func(ctx context.Context, c *sql.Conn) error {
 		_, err := c.ExecContext(ctx, statement)
 		return err
 	})
 	if err != nil {
 		panic(err)
 	}
+	s.clients.known.Purge()
+	s.jobs.known.Purge()
 }
 
 // OpenAt makes a file with the tables of an earlier version and fills it.
@@ -53,4 +55,9 @@ func OpenAt(ctx context.Context, file string, version int64, statements ...strin
 		}
 	}
 	return db.Close()
+}
+
+// Remembers reports whether a client and a job are remembered.
+func Remembers(s *Store, client, job string) (bool, bool) {
+	return s.clients.known.Contains(client), s.jobs.known.Contains(job)
 }

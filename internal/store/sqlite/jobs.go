@@ -3,9 +3,11 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"webjob.dev/webjob"
 )
@@ -53,38 +55,66 @@ func scanJob(row scanner) (webjob.JobVersion, error) {
 
 // FindJob implements [webjob.Jobs].
 func (s *Store) FindJob(ctx context.Context, name string, scopes []webjob.Scope) (webjob.JobVersion, error) {
-	question := "job " + name
-	for _, scope := range scopes {
-		question += " " + string(scope)
+	live, err := s.live(ctx, name)
+	if err != nil {
+		return webjob.JobVersion{}, err
 	}
-	return lookUp(&s.lookups, question, func() (webjob.JobVersion, error) {
-		for _, scope := range scopes {
-			v, err := scanJob(s.read.QueryRowContext(ctx, `SELECT `+jobColumns+` FROM jobs
-				WHERE name = ? AND scope = ? AND withdrawn_at IS NULL ORDER BY version DESC LIMIT 1`, name, scope))
-			if err = one(err, ""); webjob.KindOf(err) == webjob.NotFound {
-				continue
-			}
-			if err == nil {
-				v.Payloads, err = s.payloads(ctx, v)
-			}
-			return v, err
+	for _, scope := range scopes {
+		if number, found := live.newest[scope]; found {
+			return s.published(ctx, name, number)
 		}
-		return webjob.JobVersion{}, webjob.Errorf(webjob.NotFound, "job %s is not published for this client; check the name", name)
-	})
+	}
+	return webjob.JobVersion{}, webjob.Errorf(webjob.NotFound, "job %s is not published for this client; check the name", name)
 }
 
 // FindVersion implements [webjob.Jobs].
 func (s *Store) FindVersion(ctx context.Context, name string, version int64, scopes []webjob.Scope) (webjob.JobVersion, error) {
-	v, err := lookUp(&s.lookups, "version "+name+" "+strconv.FormatInt(version, 10), func() (webjob.JobVersion, error) {
-		v, err := s.JobVersion(ctx, name, version)
+	live, err := s.live(ctx, name)
+	if err != nil {
+		return webjob.JobVersion{}, err
+	}
+	if scope, found := live.scopes[version]; !found || !slices.Contains(scopes, scope) {
+		return webjob.JobVersion{}, webjob.Errorf(webjob.NotFound, "job %s version %d is not published for this client; it was withdrawn, or is for others", name, version)
+	}
+	return s.published(ctx, name, version)
+}
+
+// live returns which versions of a job are not withdrawn. A job that has none is not
+// remembered: clients may ask for any name.
+func (s *Store) live(ctx context.Context, name string) (liveVersions, error) {
+	live, err := s.jobs.lookUp(name, func() (liveVersions, error) {
+		live := liveVersions{newest: map[webjob.Scope]int64{}, scopes: map[int64]webjob.Scope{}}
+		_, err := all(ctx, s.read, func(row scanner) (struct{}, error) {
+			var number int64
+			var scope webjob.Scope
+			err := row.Scan(&number, &scope)
+			live.scopes[number] = scope
+			live.newest[scope] = max(live.newest[scope], number)
+			return struct{}{}, err
+		}, `SELECT version, scope FROM jobs WHERE name = ? AND withdrawn_at IS NULL`, name)
+		if err == nil && len(live.scopes) == 0 {
+			err = errNoVersions
+		}
+		return live, err
+	})
+	if errors.Is(err, errNoVersions) {
+		err = nil
+	}
+	return live, err
+}
+
+var errNoVersions = errors.New("no version is published")
+
+// published returns a version that is not withdrawn, with its payloads.
+func (s *Store) published(ctx context.Context, name string, number int64) (webjob.JobVersion, error) {
+	v, err := s.versions.lookUp(version{name, number}, func() (webjob.JobVersion, error) {
+		v, err := s.JobVersion(ctx, name, number)
 		if err == nil {
 			v.Payloads, err = s.payloads(ctx, v)
 		}
 		return v, err
 	})
-	if err == nil && (!v.WithdrawnAt.IsZero() || !slices.Contains(scopes, v.Scope)) {
-		err = webjob.Errorf(webjob.NotFound, "job %s version %d is not published for this client; it was withdrawn, or is for others", name, version)
-	}
+	v.WithdrawnAt = time.Time{} // so it was when the job was looked up
 	return v, err
 }
 

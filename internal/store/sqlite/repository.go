@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"webjob.dev/webjob"
@@ -32,9 +34,20 @@ func (s *Store) RepositoryFiles(ctx context.Context, visit func(string, []byte) 
 
 // ChangeRepository implements [webjob.Repository].
 func (s *Store) ChangeRepository(ctx context.Context, change webjob.RepositoryChange, at time.Time) error {
-	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
+	var about subjects
+	for _, v := range change.Publish {
+		about.jobs = append(about.jobs, v.Name)
+	}
+	about.jobs = slices.AppendSeq(about.jobs, maps.Keys(change.Listed))
+	about.clients = slices.Collect(maps.Keys(change.Labels))
+	return s.changeOf(ctx, &about, func(ctx context.Context, c *sql.Conn) error {
 		for name, want := range change.Was {
 			if err := checkFile(ctx, c, name, want); err != nil {
+				return err
+			}
+		}
+		for _, number := range change.Held {
+			if err := checkHold(ctx, c, number); err != nil {
 				return err
 			}
 		}
@@ -44,6 +57,9 @@ func (s *Store) ChangeRepository(ctx context.Context, change webjob.RepositoryCh
 				query, args = `DELETE FROM repository_files WHERE name = ?1`, args[:1]
 			}
 			if _, err := c.ExecContext(ctx, query, args...); err != nil {
+				return err
+			}
+			if err := holdForFile(ctx, c, name, len(content) > 0); err != nil {
 				return err
 			}
 		}
@@ -82,6 +98,16 @@ func checkFile(ctx context.Context, c *sql.Conn, name string, want webjob.Digest
 		return webjob.Errorf(webjob.Conflict, "the job repository was changed meanwhile; try again")
 	}
 	return nil
+}
+
+// holdForFile makes the server's own holds for a file last as long as the file.
+func holdForFile(ctx context.Context, c *sql.Conn, name string, stays bool) error {
+	if !stays {
+		_, err := endHolds(ctx, c, `owner = '' AND use = ?`, name)
+		return err
+	}
+	_, err := c.ExecContext(ctx, `UPDATE blob_holds SET ends = NULL WHERE owner = '' AND use = ?`, name)
+	return err
 }
 
 // list marks the versions of a job that are not listed as withdrawn, and takes the mark

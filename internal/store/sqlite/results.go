@@ -14,8 +14,10 @@ import (
 const sequenceSlack = 2 * maxWaiting
 
 const addResult = `INSERT INTO results
-	(run, client, job, version, outcome, exit_status, started, duration_ms, received, bytes, record, inline)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO NOTHING`
+	(run, client, job, version, outcome, exit_status, started, duration_ms, received, bytes, keep_until, record, inline)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO NOTHING`
+
+const countResult = `UPDATE client_storage SET results = results + 1, stored = stored + ?2 WHERE client = ?1 AND (?3 = 0 OR stored + reserved + ?2 <= ?3)`
 
 // ExpectResult implements [webjob.Results].
 func (s *Store) ExpectResult() (done func()) {
@@ -32,7 +34,7 @@ func (s *Store) AddResult(ctx context.Context, r webjob.Result, blobs []webjob.S
 	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		inserted, err := s.writer.prepared.addResult.ExecContext(ctx,
 			r.Run, r.Client, r.Job, r.Version, r.Outcome, r.ExitStatus, r.Started.UnixMicro(), r.DurationMS,
-			micros(r.Received), r.Bytes, r.Record, inline)
+			micros(r.Received), r.Bytes, micros(r.KeepUntil), r.Record, inline)
 		if err != nil {
 			return err
 		}
@@ -45,16 +47,57 @@ func (s *Store) AddResult(ctx context.Context, r webjob.Result, blobs []webjob.S
 		if err != nil {
 			return err
 		}
-		for _, blob := range blobs {
-			if _, err := c.ExecContext(ctx, `INSERT INTO result_blobs (sequence, part, digest, size) VALUES (?, ?, ?, ?)`,
-				sequence, blob.Name, blob.Digest, blob.Size); err != nil {
-				return err
-			}
+		if err := nameBlobs(ctx, c, sequence, blobs, effects.Held); err != nil {
+			return err
+		}
+		if err := s.countResult(ctx, c, r, effects.MaxStored); err != nil {
+			return err
 		}
 		added = true
 		return applyEffects(ctx, c, r, effects)
 	})
 	return added && err == nil, err
+}
+
+// countResult adds a result to what its client has, within the limit.
+func (s *Store) countResult(ctx context.Context, c *sql.Conn, r webjob.Result, most int64) error {
+	counted, err := affected(s.writer.prepared.countResult.ExecContext(ctx, r.Client, r.Stored(), most))
+	if err != nil || counted == 1 {
+		return err
+	}
+	// Its first one, or one too many.
+	var stored, reserved int64
+	err = c.QueryRowContext(ctx, `INSERT INTO client_storage (client, results, stored, reserved, holds) VALUES (?1, 1, ?2, 0, 0)
+		ON CONFLICT (client) DO UPDATE SET stored = stored + ?2 RETURNING stored, reserved`, r.Client, r.Stored()).Scan(&stored, &reserved)
+	if err == nil && most > 0 && stored+reserved > most {
+		return overLimit(r.Client, stored, reserved, most)
+	}
+	return err
+}
+
+// nameBlobs says which blobs a result needs, and ends the holds under which they came.
+func nameBlobs(ctx context.Context, c *sql.Conn, sequence int64, blobs []webjob.Stream, held []int64) error {
+	if len(blobs) == 0 {
+		return nil // as of most results
+	}
+	if len(held) != len(blobs) {
+		return webjob.Errorf(webjob.Internal, "%d holds of %d blobs", len(held), len(blobs))
+	}
+	for i, blob := range blobs {
+		if err := checkHoldOf(ctx, c, held[i], blob.Digest); err != nil {
+			return err
+		}
+		if _, err := c.ExecContext(ctx, `INSERT INTO result_blobs (sequence, part, digest, size) VALUES (?, ?, ?, ?)`,
+			sequence, blob.Name, blob.Digest, blob.Size); err != nil {
+			return err
+		}
+	}
+	for _, number := range held {
+		if _, err := endHolds(ctx, c, `number = ?`, number); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // applyEffects makes the changes that go with a new result.
@@ -93,19 +136,21 @@ func sameResult(ctx context.Context, c *sql.Conn, r webjob.Result) error {
 	return nil
 }
 
-const resultColumns = `sequence, run, client, job, version, outcome, exit_status, started, duration_ms, received, bytes`
+const resultColumns = `sequence, run, client, job, version, outcome, exit_status, started, duration_ms, received, bytes, keep_until`
 
 func scanResult(row scanner, more ...any) (webjob.Result, error) {
 	var r webjob.Result
-	var status, started, received sql.NullInt64
-	err := row.Scan(append([]any{&r.Sequence, &r.Run, &r.Client, &r.Job, &r.Version, &r.Outcome, &status, &started, &r.DurationMS, &received, &r.Bytes}, more...)...)
+	var status, started, received, until sql.NullInt64
+	err := row.Scan(append([]any{&r.Sequence, &r.Run, &r.Client, &r.Job, &r.Version, &r.Outcome, &status, &started, &r.DurationMS, &received, &r.Bytes, &until}, more...)...)
 	if status.Valid {
 		n := int(status.Int64)
 		r.ExitStatus = &n
 	}
-	r.Started, r.Received = fromMicros(started), fromMicros(received)
+	r.Started, r.Received, r.KeepUntil = fromMicros(started), fromMicros(received), fromMicros(until)
 	return r, err
 }
+
+func scanRow(row scanner) (webjob.Result, error) { return scanResult(row) }
 
 // Result implements [webjob.Results].
 func (s *Store) Result(ctx context.Context, run string) (webjob.Result, error) {
@@ -150,7 +195,7 @@ func (s *Store) ListResults(ctx context.Context, f webjob.ResultFilter) ([]webjo
 	}
 	// The unary plus keeps the planner from choosing the index on received, which
 	// would make it sort: it must walk a sequence.
-	return all(ctx, s.read, func(row scanner) (webjob.Result, error) { return scanResult(row) },
+	return all(ctx, s.read, scanRow,
 		query+` ORDER BY sequence DESC LIMIT ?`, append(args, f.Page.Limit)...)
 }
 

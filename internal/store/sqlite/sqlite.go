@@ -35,7 +35,7 @@ type Store struct {
 	read   *sql.DB
 	write  *sql.DB
 	writer *writer
-	lookups
+	*lookups
 }
 
 var _ webjob.Store = (*Store)(nil)
@@ -62,7 +62,7 @@ func Open(ctx context.Context, file string) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
-	s := &Store{read: read, write: write, lookups: lookups{answers: map[string]any{}}}
+	s := &Store{read: read, write: write, lookups: newLookups()}
 	if s.writer, err = startWriter(ctx, write, s.forget); err != nil {
 		return nil, errors.Join(err, read.Close(), write.Close())
 	}
@@ -202,14 +202,20 @@ func collect[T any](rows *sql.Rows, scan func(scanner) (T, error)) ([]T, error) 
 	return items, rows.Err()
 }
 
-// change makes a change that answers of before may depend on; quietly makes one that
-// nothing that is looked up depends on.
-func (s *Store) change(ctx context.Context, apply func(context.Context, *sql.Conn) error) error {
-	return s.make(ctx, change{apply: apply})
+// changeOf makes a change that answers about the subjects depend on, to which the change
+// itself may add, and quietly one that nothing that is looked up depends on.
+func (s *Store) changeOf(ctx context.Context, about *subjects, apply func(context.Context, *sql.Conn) error) error {
+	return s.make(ctx, change{apply: apply, about: about})
 }
 
 func (s *Store) quietly(ctx context.Context, apply func(context.Context, *sql.Conn) error) error {
-	return s.make(ctx, change{apply: apply, quiet: true})
+	return s.make(ctx, change{apply: apply})
+}
+
+// unrecorded is quietly for what is not done for its own sake: the act of the context waits
+// for the change that it is about.
+func (s *Store) unrecorded(ctx context.Context, apply func(context.Context, *sql.Conn) error) error {
+	return s.writer.do(ctx, change{apply: apply})
 }
 
 func (s *Store) make(ctx context.Context, c change) error {

@@ -13,7 +13,7 @@ import (
 	"webjob.dev/webjob/internal/store/storetest"
 )
 
-func open(t *testing.T, place string) webjob.Store {
+func open(t testing.TB, place string) webjob.Store {
 	t.Helper()
 	s, err := sqlite.Open(t.Context(), filepath.Join(place, "meta.db"))
 	if err != nil {
@@ -22,7 +22,9 @@ func open(t *testing.T, place string) webjob.Store {
 	return s
 }
 
-func TestContract(t *testing.T) { storetest.Run(t, open) }
+func TestContract(t *testing.T) {
+	storetest.Run(t, func(t *testing.T, place string) webjob.Store { return open(t, place) })
+}
 
 // An older program must not touch tables that it does not know.
 func TestNewerFileIsRefused(t *testing.T) {
@@ -113,24 +115,38 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// The blobs of results that could not be removed are still needed.
-func TestFailedPruningFreesNothing(t *testing.T) {
+// Results that cannot all be removed all stay, and go on to name their blobs.
+func TestFailedPruningRemovesNothing(t *testing.T) {
 	s := open(t, t.TempDir())
 	defer func() { _ = s.Close() }()
+	blob := webjob.Stream{Name: webjob.Stdout, Digest: webjob.DigestOf([]byte("blob")), Size: 4}
 	for _, run := range []string{"run1", "run2"} {
 		r := webjob.Result{Run: run, Client: "web1", Job: "job", Version: 1, Outcome: webjob.Succeeded, Started: time.Now(), Received: time.Now(), Record: []byte("{}")}
-		blob := webjob.Stream{Name: webjob.Stdout, Digest: webjob.DigestOf([]byte(run)), Size: 4}
-		if _, err := s.AddResult(t.Context(), r, []webjob.Stream{blob}, webjob.ResultEffects{}); err != nil {
+		held, err := s.HoldBlobs(t.Context(), webjob.Hold{Owner: "web1", Use: run, Blobs: []webjob.HeldBlob{{Digest: blob.Digest, Size: 4}}, Until: time.Now().Add(time.Hour)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.AddResult(t.Context(), r, []webjob.Stream{blob}, webjob.ResultEffects{Held: held}); err != nil {
 			t.Fatal(err)
 		}
 	}
+	before, err := s.Storage(t.Context(), "web1")
+	if err != nil {
+		t.Fatal(err)
+	}
 	sqlite.Exec(s.(*sqlite.Store), `CREATE TRIGGER broken BEFORE DELETE ON results WHEN old.run = 'run2' BEGIN SELECT RAISE(ABORT, 'no'); END`)
-	removed, blobs, err := s.PruneResults(t.Context(), func(string, string) time.Time { return time.Now().Add(time.Hour) }, 9)
-	if err == nil || removed != 0 || len(blobs) != 0 {
-		t.Fatalf("removed %d results and freed %v: %v", removed, blobs, err)
+	if removed, err := s.PruneResults(t.Context(), []int64{1, 2}); err == nil || removed != 0 {
+		t.Fatalf("removed %d results: %v", removed, err)
 	}
 	if _, err := s.Result(t.Context(), "run1"); err != nil {
 		t.Fatal(err)
+	}
+	after, err := s.Storage(t.Context(), "web1")
+	if err != nil || after != before {
+		t.Errorf("%+v is stored (%v), before it was %+v", after, err, before)
+	}
+	if condemned, err := s.CondemnBlobs(t.Context(), []webjob.Digest{blob.Digest}, time.Now()); err != nil || len(condemned) != 0 {
+		t.Errorf("condemned %v: %v", condemned, err)
 	}
 }
 

@@ -19,7 +19,8 @@ func (s *Store) AddToken(ctx context.Context, t webjob.Token) error {
 	if err != nil {
 		return err
 	}
-	return s.change(ctx, func(ctx context.Context, c *sql.Conn) error {
+	// Who is to come back is shut out until then.
+	return s.changeOf(ctx, &subjects{clients: []string{t.Name}}, func(ctx context.Context, c *sql.Conn) error {
 		if t.Returns() {
 			if err := endForReturn(ctx, c, t); err != nil {
 				return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +25,7 @@ const (
 type writer struct {
 	conn     *sql.Conn
 	prepared statements
-	forget   func() // what was looked up before
+	forget   func(*subjects) // what was looked up before
 	changes  chan change
 	expected atomic.Int64 // results that are on their way, in a batch or before it
 	stopping chan struct{}
@@ -38,14 +37,14 @@ type writer struct {
 // undone alone when they fail.
 type change struct {
 	apply func(context.Context, *sql.Conn) error
-	quiet bool // nothing that is looked up depends on it
+	about *subjects // what is looked up and depends on it; nil for nothing
 	done  chan error
 }
 
 // statements are those of every transaction, prepared once.
-type statements struct{ begin, commit, savepoint, release, addResult *sql.Stmt }
+type statements struct{ begin, commit, savepoint, release, addResult, countResult *sql.Stmt }
 
-func startWriter(ctx context.Context, db *sql.DB, forget func()) (*writer, error) {
+func startWriter(ctx context.Context, db *sql.DB, forget func(*subjects)) (*writer, error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return nil, backendError(err)
@@ -76,6 +75,7 @@ func prepare(ctx context.Context, conn *sql.Conn) (s statements, err error) {
 		{&s.savepoint, "SAVEPOINT change"},
 		{&s.release, "RELEASE change"},
 		{&s.addResult, addResult},
+		{&s.countResult, countResult},
 	} {
 		if *p.statement, err = conn.PrepareContext(ctx, p.text); err != nil { //nolint:sqlclosecheck // closed by close
 			return s, err
@@ -87,7 +87,7 @@ func prepare(ctx context.Context, conn *sql.Conn) (s statements, err error) {
 // close releases the statements: SQLite keeps a file's journal as long as any is
 // left.
 func (s statements) close() {
-	for _, statement := range []*sql.Stmt{s.begin, s.commit, s.savepoint, s.release, s.addResult} {
+	for _, statement := range []*sql.Stmt{s.begin, s.commit, s.savepoint, s.release, s.addResult, s.countResult} {
 		_ = statement.Close()
 	}
 }
@@ -181,8 +181,10 @@ func (w *writer) commit(first change) {
 		w.rollback(ctx, applied, err)
 		return
 	}
-	if slices.ContainsFunc(applied, func(c change) bool { return !c.quiet }) {
-		w.forget()
+	for _, c := range applied {
+		if c.about != nil {
+			w.forget(c.about)
+		}
 	}
 	for _, c := range applied {
 		c.done <- nil

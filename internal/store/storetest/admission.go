@@ -133,7 +133,7 @@ func enrolmentIsWhole(t *testing.T, s webjob.Store) {
 		wantEqual(t, got.Uses, int64(1))
 		_, err = s.Client(t.Context(), "free")
 		wantKind(t, err, webjob.NotFound)
-		due, _, err := s.DueDeliveries(t.Context(), now, 9)
+		due, err := s.DueDeliveries(t.Context(), "t", now, 9)
 		must(t, err)
 		wantEqual(t, len(due), 0)
 	}
@@ -148,7 +148,7 @@ func enrolmentIsWhole(t *testing.T, s webjob.Store) {
 	c, err := s.Client(t.Context(), "free")
 	must(t, err)
 	wantEqual(t, c, client("free"))
-	due, _, err := s.DueDeliveries(t.Context(), now, 9)
+	due, err := s.DueDeliveries(t.Context(), "t", now, 9)
 	must(t, err)
 	wantEqual(t, len(due), 1)
 	_, err = s.Client(t.Context(), "nobody")

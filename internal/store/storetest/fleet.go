@@ -105,7 +105,7 @@ func orderRunsEnd(t *testing.T, s webjob.Store) {
 	joined, err := s.JoinOrder(t.Context(), "o1", runsOf(got, "late"))
 	must(t, err)
 	wantEqual(t, len(joined), 0) // it has ended
-	due, _, err := s.DueDeliveries(t.Context(), now, 9)
+	due, err := s.DueDeliveries(t.Context(), "t", now, 9)
 	must(t, err)
 	wantEqual(t, len(due), 1)
 	list, err := s.ListOrders(t.Context(), webjob.OrderFilter{State: webjob.OrderOpen, Job: "job", Tag: "t", Page: webjob.Page{Limit: 1}})
@@ -342,7 +342,7 @@ func outputsFollowed(t *testing.T, s webjob.Store) {
 		must(t, err)
 		wantEqual(t, told, c.before)
 	}
-	due, _, err := s.DueDeliveries(t.Context(), now, 9)
+	due, err := s.DueDeliveries(t.Context(), "t", now, 9)
 	must(t, err)
 	wantEqual(t, len(due), 3)
 }
@@ -350,32 +350,48 @@ func outputsFollowed(t *testing.T, s webjob.Store) {
 func deliveries(t *testing.T, s webjob.Store) {
 	later := now.Add(time.Hour)
 	must(t, s.AddDeliveries(t.Context(), []webjob.Delivery{
-		{Trigger: "later", NextAt: later}, {Trigger: "x", Event: webjob.Event{ID: "e1", Kind: webjob.OnPut, Time: now}, NextAt: now}, {Trigger: "y", NextAt: now},
+		{Trigger: "x", NextAt: later},
+		{Trigger: "x", Event: webjob.Event{ID: "e1", Kind: webjob.OnPut, Time: now}, NextAt: now},
+		{Trigger: "x", Event: webjob.Event{ID: "e2"}, NextAt: now},
+		{Trigger: "y", NextAt: later},
 	}))
-	due, next, err := s.DueDeliveries(t.Context(), now, 1)
-	must(t, err)
-	wantEqual(t, []any{due[0].Trigger, due[0].Event.ID, len(due), next}, []any{"x", "e1", 1, now})
-	due, next, err = s.DueDeliveries(t.Context(), now, 9)
-	must(t, err)
-	wantEqual(t, []any{len(due), next}, []any{2, later})
-	must(t, s.Delivered(t.Context(), []int64{due[1].Sequence}))
-	d := due[0]
+	triggers := func(want map[string]time.Time) {
+		t.Helper()
+		got, err := s.DueTriggers(t.Context())
+		must(t, err)
+		wantEqual(t, got, want)
+	}
+	due := func(trigger string, limit int, want ...string) (list []webjob.Delivery) {
+		t.Helper()
+		list, err := s.DueDeliveries(t.Context(), trigger, now, limit)
+		must(t, err)
+		var ids []string
+		for _, d := range list {
+			ids = append(ids, d.Event.ID)
+		}
+		wantEqual(t, ids, want)
+		return list
+	}
+	triggers(map[string]time.Time{"x": now, "y": later})
+	due("x", 1, "e1")
+	due("y", 9)
+	first := due("x", 9, "e1", "e2")
+	must(t, s.Delivered(t.Context(), []int64{first[1].Sequence}))
+	d := first[0]
 	d.Attempts, d.Dead, d.Error = 5, true, "refused"
 	must(t, s.Postpone(t.Context(), d))
 	dead, err := s.ListDeliveries(t.Context(), true, webjob.Page{Limit: 9})
 	must(t, err)
 	wantEqual(t, dead, []webjob.Delivery{d})
-	due, _, err = s.DueDeliveries(t.Context(), now, 9)
-	must(t, err)
-	wantEqual(t, len(due), 0)
+	due("x", 9)
+	triggers(map[string]time.Time{"x": later, "y": later})
 	_, err = s.RetryDeliveries(t.Context(), 999, now)
 	wantKind(t, err, webjob.NotFound)
 	n, err := s.RetryDeliveries(t.Context(), 0, now)
 	must(t, err)
 	wantEqual(t, n, int64(1))
-	due, _, err = s.DueDeliveries(t.Context(), now, 9)
-	must(t, err)
-	wantEqual(t, []any{len(due), due[0].Attempts}, []any{1, int64(0)})
+	wantEqual(t, due("x", 9, "e1")[0].Attempts, int64(0))
+	triggers(map[string]time.Time{"x": now, "y": later})
 }
 
 func notes(t *testing.T, s webjob.Store) {
@@ -441,38 +457,9 @@ func overdue(t *testing.T, s webjob.Store) {
 	mark(0)
 	must(t, s.SawClients(t.Context(), map[string]time.Time{"gone": now.Add(-2 * time.Minute)}))
 	mark(1) // it came back, and went again
-	due, _, err := s.DueDeliveries(t.Context(), now, 9)
+	due, err := s.DueDeliveries(t.Context(), "t", now, 9)
 	must(t, err)
 	wantEqual(t, len(due), 2)
-}
-
-func pruning(t *testing.T, s webjob.Store) {
-	shared, own := webjob.DigestOf([]byte("shared")), webjob.DigestOf([]byte("own"))
-	for i, received := range []time.Time{now.Add(-2 * time.Hour), now.Add(-2 * time.Hour), now} {
-		r := resultOf(fmt.Sprint("run", i))
-		r.Received = received
-		blobs := []webjob.Stream{{Name: "stdout", Digest: shared, Size: 9}}
-		if i == 0 {
-			blobs = append(blobs, webjob.Stream{Name: "stderr", Digest: own, Size: 9})
-		}
-		_, err := s.AddResult(t.Context(), r, blobs, webjob.ResultEffects{Notes: []webjob.Note{{Hook: "h"}}})
-		must(t, err)
-	}
-	keepAll := func(string, string) time.Time { return time.Time{} }
-	n, _, err := s.PruneResults(t.Context(), keepAll, 9)
-	must(t, err)
-	wantEqual(t, n, 0)
-	hour := func(string, string) time.Time { return now.Add(-time.Hour) }
-	n, blobs, err := s.PruneResults(t.Context(), hour, 1)
-	must(t, err)
-	wantEqual(t, []any{n, blobs}, []any{1, []webjob.Digest{own}})
-	n, blobs, err = s.PruneResults(t.Context(), hour, 9)
-	must(t, err)
-	wantEqual(t, []any{n, len(blobs)}, []any{1, 0})
-	_, err = s.Result(t.Context(), "run0")
-	wantKind(t, err, webjob.NotFound)
-	_, err = s.Result(t.Context(), "run2")
-	must(t, err)
 }
 
 // resultOf is a succeeded result of the job on web1.

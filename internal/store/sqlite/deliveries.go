@@ -24,7 +24,7 @@ func insertDeliveries(ctx context.Context, c *sql.Conn, deliveries []webjob.Deli
 	return nil
 }
 
-// AddDeliveries implements [webjob.Outbox].
+// AddDeliveries implements [webjob.Deliveries].
 func (s *Store) AddDeliveries(ctx context.Context, deliveries []webjob.Delivery) error {
 	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error { return insertDeliveries(ctx, c, deliveries) })
 }
@@ -42,19 +42,32 @@ func scanDelivery(row scanner) (webjob.Delivery, error) {
 	return d, json.Unmarshal([]byte(event), &d.Event)
 }
 
-// DueDeliveries implements [webjob.Outbox].
-func (s *Store) DueDeliveries(ctx context.Context, now time.Time, limit int) (due []webjob.Delivery, next time.Time, err error) {
-	waiting, err := all(ctx, s.read, scanDelivery, `SELECT `+deliveryColumns+` FROM deliveries WHERE dead = 0 ORDER BY next_at, sequence LIMIT ?`, limit+1)
-	for i, d := range waiting {
-		if i == limit || d.NextAt.After(now) {
-			return due, d.NextAt, err
+// DueTriggers implements [webjob.Deliveries]. It steps from trigger to trigger, so it costs
+// a few rows however many deliveries wait.
+func (s *Store) DueTriggers(ctx context.Context) (map[string]time.Time, error) {
+	due := map[string]time.Time{}
+	_, err := all(ctx, s.read, func(row scanner) (struct{}, error) {
+		var trigger string
+		var next sql.NullInt64
+		err := row.Scan(&trigger, &next)
+		if next.Valid {
+			due[trigger] = fromMicros(next)
 		}
-		due = append(due, d)
-	}
-	return due, time.Time{}, err
+		return struct{}{}, err
+	}, `WITH RECURSIVE names (name) AS (
+			SELECT min("trigger") FROM deliveries
+			UNION ALL SELECT (SELECT min("trigger") FROM deliveries WHERE "trigger" > name) FROM names WHERE name IS NOT NULL)
+		SELECT name, (SELECT min(next_at) FROM deliveries WHERE "trigger" = name AND dead = 0) FROM names WHERE name IS NOT NULL`)
+	return due, err
 }
 
-// Delivered implements [webjob.Outbox].
+// DueDeliveries implements [webjob.Deliveries].
+func (s *Store) DueDeliveries(ctx context.Context, trigger string, now time.Time, limit int) ([]webjob.Delivery, error) {
+	return all(ctx, s.read, scanDelivery, `SELECT `+deliveryColumns+` FROM deliveries WHERE "trigger" = ? AND dead = 0 AND next_at <= ? ORDER BY next_at, sequence LIMIT ?`,
+		trigger, micros(now), limit)
+}
+
+// Delivered implements [webjob.Deliveries].
 func (s *Store) Delivered(ctx context.Context, sequences []int64) error {
 	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		for _, sequence := range sequences {
@@ -66,7 +79,7 @@ func (s *Store) Delivered(ctx context.Context, sequences []int64) error {
 	})
 }
 
-// Postpone implements [webjob.Outbox].
+// Postpone implements [webjob.Deliveries].
 func (s *Store) Postpone(ctx context.Context, d webjob.Delivery) error {
 	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		_, err := c.ExecContext(ctx, `UPDATE deliveries SET attempts = ?, next_at = ?, dead = ?, error = ? WHERE sequence = ?`,
@@ -75,13 +88,13 @@ func (s *Store) Postpone(ctx context.Context, d webjob.Delivery) error {
 	})
 }
 
-// ListDeliveries implements [webjob.Outbox].
+// ListDeliveries implements [webjob.Deliveries].
 func (s *Store) ListDeliveries(ctx context.Context, dead bool, p webjob.Page) ([]webjob.Delivery, error) {
 	return all(ctx, s.read, scanDelivery, `SELECT `+deliveryColumns+` FROM deliveries WHERE dead = ? AND sequence > CAST(? AS INTEGER) ORDER BY sequence LIMIT ?`,
 		dead, p.After, p.Limit)
 }
 
-// RetryDeliveries implements [webjob.Outbox].
+// RetryDeliveries implements [webjob.Deliveries].
 func (s *Store) RetryDeliveries(ctx context.Context, sequence int64, now time.Time) (changed int64, err error) {
 	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		result, err := c.ExecContext(ctx, `UPDATE deliveries SET dead = 0, attempts = 0, next_at = ?1 WHERE dead = 1 AND (?2 = 0 OR sequence = ?2)`,
@@ -137,70 +150,6 @@ func followOutput(ctx context.Context, c *sql.Conn, client, job string, output w
 	_, err = c.ExecContext(ctx, `INSERT INTO outputs (client, job, digest) VALUES (?, ?, ?) ON CONFLICT (client, job) DO UPDATE SET digest = excluded.digest`,
 		client, job, output)
 	return before, err
-}
-
-// PruneResults implements [webjob.Results].
-func (s *Store) PruneResults(ctx context.Context, keep func(client, job string) time.Time, limit int) (removed int, blobs []webjob.Digest, err error) {
-	type pair struct{ client, job string }
-	pairs, err := all(ctx, s.read, func(row scanner) (p pair, err error) { return p, row.Scan(&p.client, &p.job) },
-		`SELECT DISTINCT client, job FROM results`)
-	if err != nil {
-		return 0, nil, err
-	}
-	for _, p := range pairs {
-		before := keep(p.client, p.job)
-		if before.IsZero() || removed >= limit {
-			continue
-		}
-		n, freed, err := s.prune(ctx, p.client, p.job, before, limit-removed)
-		removed, blobs = removed+n, append(blobs, freed...)
-		if err != nil {
-			return removed, blobs, err
-		}
-	}
-	return removed, blobs, nil
-}
-
-func (s *Store) prune(ctx context.Context, client, job string, before time.Time, limit int) (removed int, blobs []webjob.Digest, err error) {
-	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
-		removed, blobs = 0, nil
-		doomed, err := rowsOf(ctx, c, func(row scanner) (n int64, err error) { return n, row.Scan(&n) },
-			`SELECT sequence FROM results WHERE client = ? AND +job = ? AND +received < ? ORDER BY sequence LIMIT ?`, client, job, micros(before), limit)
-		if err != nil {
-			return err
-		}
-		for _, sequence := range doomed {
-			digests, err := rowsOf(ctx, c, func(row scanner) (d webjob.Digest, err error) { return d, row.Scan(&d) },
-				`SELECT digest FROM result_blobs WHERE sequence = ?`, sequence)
-			if err != nil {
-				return err
-			}
-			for _, statement := range []string{
-				`DELETE FROM notes WHERE run = (SELECT run FROM results WHERE sequence = ?)`,
-				`DELETE FROM result_blobs WHERE sequence = ?`,
-				`DELETE FROM results WHERE sequence = ?`,
-			} {
-				if _, err := c.ExecContext(ctx, statement, sequence); err != nil {
-					return err
-				}
-			}
-			for _, d := range digests {
-				var used bool
-				if err := c.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM result_blobs WHERE digest = ?1) OR EXISTS (SELECT 1 FROM payloads WHERE digest = ?1)`, d).Scan(&used); err != nil {
-					return err
-				}
-				if !used {
-					blobs = append(blobs, d)
-				}
-			}
-		}
-		removed = len(doomed)
-		return nil
-	})
-	if err != nil {
-		return 0, nil, err // the results are still there, and name the blobs
-	}
-	return removed, blobs, nil
 }
 
 // rowsOf is all within a change.
