@@ -84,10 +84,22 @@ func showClient(c *cobra.Command, client webjob.Client) error {
 		{Name: "Overdue since:", Value: cli.Time(client.OverdueAt)},
 		{Name: "Asked to return:", Value: cli.Time(client.AskedAt)},
 		{Name: "May return until:", Value: cli.Time(client.ApprovedUntil)},
+		{Name: "Stored:", Value: storageOf(client.Storage)},
 		{Name: "Clone:", Value: cloneOf(client.Clone)},
 		{Name: "Revoked:", Value: cli.Time(client.RevokedAt)},
 		{Name: "Reason:", Value: client.Reason},
 	})
+}
+
+func storageOf(s *webjob.Storage) string {
+	if s == nil {
+		return ""
+	}
+	text := fmt.Sprintf("%d results, %s of %s", s.Results, cli.Bytes(s.Stored), cli.Bytes(s.Most))
+	if s.Reserved > 0 {
+		text += fmt.Sprintf("; %s on their way or refused not long ago, %d uploads", cli.Bytes(s.Reserved), s.Uploads)
+	}
+	return text
 }
 
 func cloneOf(clone *webjob.Clone) string {
