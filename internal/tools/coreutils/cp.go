@@ -15,18 +15,22 @@ import (
 )
 
 // cp copies files and, with -r, folders. Links below a folder stay links.
-func cp(c *call) error {
+func cp(call *call) error {
+	c := copying{call}
 	return c.intoTarget(func(from, to string) error {
 		follow := !c.has("P") && !c.recursive()
 		return c.copyTree(from, to, follow)
 	})
 }
 
+// copying is a call of a tool that copies or moves.
+type copying struct{ *call }
+
 func (c *call) recursive() bool { return c.has("r") || c.has("R") }
 
 // intoTarget calls use with each operand but the last, and where it goes: the last operand,
 // or a name below it when that is a folder.
-func (c *call) intoTarget(use func(from, to string) error) error {
+func (c copying) intoTarget(use func(from, to string) error) error {
 	target := c.args[len(c.args)-1]
 	info, err := os.Stat(c.path(target))
 	isFolder := err == nil && info.IsDir()
@@ -50,7 +54,7 @@ func (c *call) intoTarget(use func(from, to string) error) error {
 
 // copyTree copies one file or folder. What fails below a folder is reported, and the
 // rest goes on.
-func (c *call) copyTree(from, to string, follow bool) error {
+func (c copying) copyTree(from, to string, follow bool) error {
 	if err := c.ctx.Err(); err != nil {
 		return err
 	}
@@ -91,7 +95,7 @@ func (c *call) copyTree(from, to string, follow bool) error {
 	return err
 }
 
-func (c *call) copyFolder(from, to string, info fs.FileInfo, create bool) error {
+func (c copying) copyFolder(from, to string, info fs.FileInfo, create bool) error {
 	if create {
 		if err := os.Mkdir(c.path(to), info.Mode().Perm()|0o700); err != nil {
 			return err
@@ -140,7 +144,7 @@ func isBelow(name string, folder fs.FileInfo) bool {
 	}
 }
 
-func (c *call) copyLink(from, to string) error {
+func (c copying) copyLink(from, to string) error {
 	target, err := os.Readlink(c.path(from))
 	if err != nil {
 		return err
@@ -151,7 +155,7 @@ func (c *call) copyLink(from, to string) error {
 	return os.Symlink(target, c.path(to))
 }
 
-func (c *call) copyFile(from, to string, info fs.FileInfo) error {
+func (c copying) copyFile(from, to string, info fs.FileInfo) error {
 	in, err := os.Open(c.path(from))
 	if err != nil {
 		return err
@@ -178,7 +182,8 @@ func (c *call) ask(what, name string) bool {
 }
 
 // mv renames files and folders; to another file system it copies and removes them.
-func mv(c *call) error {
+func mv(call *call) error {
+	c := copying{call}
 	return c.intoTarget(func(from, to string) error {
 		info, err := os.Lstat(c.path(from))
 		if err != nil {
@@ -201,7 +206,7 @@ func mv(c *call) error {
 
 // moveAcross copies to another file system with mode and time, and removes the original
 // only when all was copied.
-func (c *call) moveAcross(from, to string) error {
+func (c copying) moveAcross(from, to string) error {
 	before := c.failed
 	c.failed = false
 	c.options = append(c.options, given{option: option{letter: 'r'}})

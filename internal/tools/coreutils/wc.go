@@ -16,7 +16,7 @@ func wc(c *call) error {
 	if wanted == [3]bool{} {
 		wanted = [3]bool{true, true, true}
 	}
-	width := c.countWidth(wanted)
+	width := countWidth(c, wanted)
 	show := func(n [3]int64, name string) {
 		var columns []string
 		for i := range wanted {
@@ -52,7 +52,7 @@ func wc(c *call) error {
 
 // countWidth is how wide a column is: as the sum of the sizes of the files, and 7 at
 // least where one has no size. One number alone is as short as it is.
-func (c *call) countWidth(wanted [3]bool) int {
+func countWidth(c *call, wanted [3]bool) int {
 	single := wanted == [3]bool{true, false, false} || wanted == [3]bool{false, true, false} || wanted == [3]bool{false, false, true}
 	if len(c.args) < 2 && single {
 		return 1
