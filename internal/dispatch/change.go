@@ -13,6 +13,9 @@ import (
 
 func sequenceText(o webjob.OrderStatus) string { return strconv.FormatInt(o.Sequence, 10) }
 
+// changes are the changes of orders: in the store first, then in the book.
+type changes struct{ *book }
+
 // maxAttempts bounds how often a change is tried again that others came before.
 const maxAttempts = 20
 
@@ -29,7 +32,7 @@ type step struct {
 // change makes a change of an order: in the store first, and only as the tables say of
 // the order that is there at that moment. Then the cache is read anew; when that fails
 // the change is made all the same, and Refresh reads it later.
-func (d *Dispatcher) change(ctx context.Context, id string, s step) (webjob.OrderStatus, error) {
+func (d changes) change(ctx context.Context, id string, s step) (webjob.OrderStatus, error) {
 	for range maxAttempts {
 		before, err := d.Store.Order(ctx, id)
 		if err != nil {
@@ -80,13 +83,13 @@ func (d *Dispatcher) change(ctx context.Context, id string, s step) (webjob.Orde
 }
 
 // unread notes that a changed order could not be read.
-func (d *Dispatcher) unread(id string, err error) {
+func (d changes) unread(id string, err error) {
 	tell(d.stale)
 	d.Log.Warn("an order will be read again: the store did not answer", "order", id, "error", err)
 }
 
 // Stop holds back what has not begun. With running, what has begun is to end.
-func (d *Dispatcher) Stop(ctx context.Context, id, reason string, running bool) error {
+func (d changes) Stop(ctx context.Context, id, reason string, running bool) error {
 	_, err := d.change(ctx, id, step{event: eventStop, edit: func(o *webjob.OrderStatus) (bool, error) {
 		o.Reason, o.Cancelled = reason, o.Cancelled || running
 		return false, nil
@@ -99,7 +102,7 @@ func (d *Dispatcher) Stop(ctx context.Context, id, reason string, running bool) 
 
 // Resume queues what was stopped. Failures until now are forgiven, and a canary that did
 // not pass is waived. An order that has too few signatures waits for them again.
-func (d *Dispatcher) Resume(ctx context.Context, id string) error {
+func (d changes) Resume(ctx context.Context, id string) error {
 	_, err := d.change(ctx, id, step{event: eventResume, edit: func(o *webjob.OrderStatus) (bool, error) {
 		isEnough, err := d.isEnough(ctx, *o)
 		o.Reason, o.Cancelled = "", false
@@ -117,7 +120,7 @@ func (d *Dispatcher) Resume(ctx context.Context, id string) error {
 }
 
 // Approve adds the signatures of another copy of an order's envelope.
-func (d *Dispatcher) Approve(ctx context.Context, id string, envelope []byte) (webjob.OrderStatus, error) {
+func (d changes) Approve(ctx context.Context, id string, envelope []byte) (webjob.OrderStatus, error) {
 	status, err := d.change(ctx, id, step{event: eventSigned, edit: func(o *webjob.OrderStatus) (bool, error) {
 		policy, err := d.Policy()
 		if err != nil {
@@ -144,7 +147,7 @@ func (d *Dispatcher) Approve(ctx context.Context, id string, envelope []byte) (w
 
 // later leaves what follows from a change, and could not be done at once, to Refresh: the
 // change itself is made.
-func (d *Dispatcher) later(ctx context.Context, o *order, err error) {
+func (d changes) later(ctx context.Context, o *order, err error) {
 	if err == nil {
 		return
 	}
@@ -162,7 +165,7 @@ const refreshEvery = 200 * time.Millisecond
 
 // Refresh reads orders anew of which the cache is known to be out of date, and carries
 // them on, until ctx ends. Every server does this for its own cache.
-func (d *Dispatcher) Refresh(ctx context.Context) {
+func (d changes) Refresh(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -194,7 +197,7 @@ func (d *Dispatcher) Refresh(ctx context.Context) {
 
 // Ended is told when the result of a run is durable. What cannot be carried out of that
 // now is carried out later.
-func (d *Dispatcher) Ended(ctx context.Context, ended webjob.OrderRun) {
+func (d changes) Ended(ctx context.Context, ended webjob.OrderRun) {
 	d.mu.Lock()
 	o := d.orders[ended.Order]
 	if o == nil {
@@ -216,7 +219,7 @@ func (d *Dispatcher) Ended(ctx context.Context, ended webjob.OrderRun) {
 }
 
 // judge carries out what the runs so far mean for the order.
-func (d *Dispatcher) judge(ctx context.Context, o *order) error {
+func (d changes) judge(ctx context.Context, o *order) error {
 	d.mu.Lock()
 	status := o.status
 	status.Counts = maps.Clone(status.Counts)

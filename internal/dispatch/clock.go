@@ -9,6 +9,9 @@ import (
 	"webjob.dev/webjob"
 )
 
+// clock keeps the time of orders.
+type clock struct{ changes }
+
 // How often the clock looks at what no time is known of.
 const (
 	canaryEvery = 5 * time.Second
@@ -23,7 +26,7 @@ const (
 // KeepTime keeps the time of orders until ctx ends: schedules, ends of windows, canaries
 // that are away, what could not be carried out before. One server does it at a time; two
 // that do change nothing twice.
-func (d *Dispatcher) KeepTime(ctx context.Context) {
+func (d clock) KeepTime(ctx context.Context) {
 	joined := time.Now()
 	for {
 		next := d.keepTime(ctx)
@@ -46,7 +49,7 @@ func (d *Dispatcher) KeepTime(ctx context.Context) {
 }
 
 // keepTime does what is due and returns when the next thing is.
-func (d *Dispatcher) keepTime(ctx context.Context) time.Time {
+func (d clock) keepTime(ctx context.Context) time.Time {
 	next := time.Now().Add(time.Hour)
 	var errs []error
 	for _, o := range d.list() {
@@ -64,7 +67,7 @@ func (d *Dispatcher) keepTime(ctx context.Context) time.Time {
 }
 
 // keep does what is due of one order and returns when the next thing is.
-func (d *Dispatcher) keep(ctx context.Context, o *order) (next time.Time, err error) {
+func (d clock) keep(ctx context.Context, o *order) (next time.Time, err error) {
 	d.mu.Lock()
 	status := o.status
 	waits := status.State == webjob.OrderOpen && !canaryPassed(status)
@@ -92,7 +95,7 @@ func (d *Dispatcher) keep(ctx context.Context, o *order) (next time.Time, err er
 
 // expire gives up what did not begin in the window, and ends the order when nothing is
 // left of it. What is on offer may still come until the offer is over.
-func (d *Dispatcher) expire(ctx context.Context, o *order) error {
+func (d clock) expire(ctx context.Context, o *order) error {
 	id := o.status.ID
 	moved := int64(0)
 	for _, move := range moves(runExpire, nil) {
@@ -123,7 +126,7 @@ func (d *Dispatcher) expire(ctx context.Context, o *order) error {
 // repeat makes the runs of a time of a schedule that has come. When several have
 // passed, the latest one is made up for, or none, as the order says. Runs of earlier times
 // that did not begin are given up.
-func (d *Dispatcher) repeat(ctx context.Context, o *order, status webjob.OrderStatus, at time.Time) error {
+func (d clock) repeat(ctx context.Context, o *order, status webjob.OrderStatus, at time.Time) error {
 	due, times := status.NextAt, o.times()
 	if latest := times.Latest(due, at); !latest.IsZero() {
 		due = latest
@@ -174,7 +177,7 @@ func (d *Dispatcher) repeat(ctx context.Context, o *order, status webjob.OrderSt
 
 // replaceCanary lets a connected client take the place of one of the canary that is away,
 // so that the rest need not wait for a machine that is gone.
-func (d *Dispatcher) replaceCanary(ctx context.Context, o *order, at time.Time) error {
+func (d clock) replaceCanary(ctx context.Context, o *order, at time.Time) error {
 	for _, move := range moves(runBack, d.canaryOffered(o, at)) {
 		n, err := d.Store.MoveRuns(ctx, o.status.ID, move, now())
 		if err != nil {
@@ -216,7 +219,7 @@ func (d *Dispatcher) replaceCanary(ctx context.Context, o *order, at time.Time) 
 }
 
 // canaryOffered returns the runs of the canary that are offered to clients which are away.
-func (d *Dispatcher) canaryOffered(o *order, at time.Time) []string {
+func (d clock) canaryOffered(o *order, at time.Time) []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	runs := []string{} // nil would mean all
@@ -230,6 +233,6 @@ func (d *Dispatcher) canaryOffered(o *order, at time.Time) []string {
 
 // away reports whether a client that does not wait has been away for long. After a start of
 // the server all get their time to come back; mu is held.
-func (d *Dispatcher) away(a *agent, at time.Time) bool {
+func (d clock) away(a *agent, at time.Time) bool {
 	return at.Sub(later(a.lastPoll, d.since)) > awayTime
 }

@@ -22,7 +22,7 @@ type Creation struct {
 // Create takes an order in: it checks it as clients will, finds the clients that it
 // is for, and stores it with a run for each. Without enough signatures it is pending:
 // nobody is told of it. The same envelope again is not an error.
-func (d *Dispatcher) Create(ctx context.Context, c Creation) (webjob.OrderStatus, error) {
+func (d changes) Create(ctx context.Context, c Creation) (webjob.OrderStatus, error) {
 	status, runs, err := d.prepare(ctx, c)
 	if err != nil {
 		return status, err
@@ -43,7 +43,7 @@ func (d *Dispatcher) Create(ctx context.Context, c Creation) (webjob.OrderStatus
 }
 
 // enter takes a new order, which is stored, into the cache.
-func (d *Dispatcher) enter(ctx context.Context, stored webjob.OrderStatus, runs []webjob.OrderRun) {
+func (d changes) enter(ctx context.Context, stored webjob.OrderStatus, runs []webjob.OrderRun) {
 	policy, err := d.Policy()
 	if err == nil {
 		err = d.know(policy, stored)
@@ -66,7 +66,7 @@ func (d *Dispatcher) enter(ctx context.Context, stored webjob.OrderStatus, runs 
 }
 
 // prepare judges a new order and makes its runs.
-func (d *Dispatcher) prepare(ctx context.Context, c Creation) (status webjob.OrderStatus, runs []webjob.OrderRun, err error) {
+func (d changes) prepare(ctx context.Context, c Creation) (status webjob.OrderStatus, runs []webjob.OrderRun, err error) {
 	policy, err := d.Policy()
 	if err != nil {
 		return status, nil, err
@@ -112,7 +112,7 @@ func (d *Dispatcher) prepare(ctx context.Context, c Creation) (status webjob.Ord
 }
 
 // room reports whether so many more runs fit.
-func (d *Dispatcher) room(n int) error {
+func (d changes) room(n int) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.total+n > webjob.MaxOrderRuns {
@@ -122,7 +122,7 @@ func (d *Dispatcher) room(n int) error {
 }
 
 // isEnough reports whether an order has the signatures that each of its clients wants.
-func (d *Dispatcher) isEnough(ctx context.Context, o webjob.OrderStatus) (bool, error) {
+func (d changes) isEnough(ctx context.Context, o webjob.OrderStatus) (bool, error) {
 	policy, err := d.Policy()
 	if err != nil {
 		return false, err
@@ -160,7 +160,7 @@ func judgeTargets(policy *trust.Policy, signed *trust.SignedOrder, targets []web
 }
 
 // orderedVersion returns the version that the order names when it may be ordered.
-func (d *Dispatcher) orderedVersion(ctx context.Context, o *trust.SignedOrder, at time.Time) (webjob.JobVersion, error) {
+func (d changes) orderedVersion(ctx context.Context, o *trust.SignedOrder, at time.Time) (webjob.JobVersion, error) {
 	v, err := d.Store.JobVersion(ctx, o.Job, o.Version)
 	if err != nil {
 		return v, err
@@ -183,7 +183,7 @@ func (d *Dispatcher) orderedVersion(ctx context.Context, o *trust.SignedOrder, a
 
 // targets returns the clients that the order is for. Those that are connected come
 // first: the first ones are the canary.
-func (d *Dispatcher) targets(ctx context.Context, o *trust.SignedOrder, v webjob.JobVersion) ([]webjob.Client, error) {
+func (d changes) targets(ctx context.Context, o *trust.SignedOrder, v webjob.JobVersion) ([]webjob.Client, error) {
 	enrolled := 0
 	var targets []webjob.Client
 	err := d.eachClient(ctx, func(c webjob.Client) {
@@ -225,22 +225,4 @@ func runsFor(o *trust.SignedOrder, clients []webjob.Client, at time.Time) []webj
 		})
 	}
 	return runs
-}
-
-// eachClient visits every client.
-func (d *Dispatcher) eachClient(ctx context.Context, visit func(webjob.Client)) error {
-	page := webjob.Page{Limit: webjob.MaxPage}
-	for {
-		some, err := d.Store.ListClients(ctx, page)
-		if err != nil {
-			return err
-		}
-		for _, c := range some {
-			visit(c)
-		}
-		if len(some) < page.Limit {
-			return nil
-		}
-		page.After = some[len(some)-1].ID
-	}
 }

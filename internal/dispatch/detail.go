@@ -10,8 +10,11 @@ import (
 	"webjob.dev/webjob"
 )
 
+// views tell people and other rooms how orders are.
+type views struct{ *book }
+
 // Overlay completes a stored order with what clients say.
-func (d *Dispatcher) Overlay(status webjob.OrderStatus) webjob.OrderStatus {
+func (d *book) Overlay(status webjob.OrderStatus) webjob.OrderStatus {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if o := d.orders[status.ID]; o != nil {
@@ -21,7 +24,7 @@ func (d *Dispatcher) Overlay(status webjob.OrderStatus) webjob.OrderStatus {
 }
 
 // StateOf completes a stored run with what its client says.
-func (d *Dispatcher) StateOf(r webjob.OrderRun) webjob.OrderRun {
+func (d views) StateOf(r webjob.OrderRun) webjob.OrderRun {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if o := d.orders[r.Order]; o != nil {
@@ -33,7 +36,7 @@ func (d *Dispatcher) StateOf(r webjob.OrderRun) webjob.OrderRun {
 }
 
 // Keeps reports whether the client keeps the time of the order itself.
-func (d *Dispatcher) Keeps(order string, client webjob.Client) bool {
+func (d views) Keeps(order string, client webjob.Client) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	o := d.orders[order]
@@ -41,7 +44,7 @@ func (d *Dispatcher) Keeps(order string, client webjob.Client) bool {
 }
 
 // standingFor returns the standing orders of a client, by id; mu is held.
-func (d *Dispatcher) standingFor(client webjob.Client) [][]byte {
+func (d waits) standingFor(client webjob.Client) [][]byte {
 	var orders []*order
 	for _, o := range d.orders {
 		if o.agentsKeepTime() && o.status.State == webjob.OrderOpen && o.selects(client) {
@@ -73,7 +76,7 @@ type CanaryRun struct {
 }
 
 // Detail returns an order and what is worth a look.
-func (d *Dispatcher) Detail(ctx context.Context, id string) (Detail, error) {
+func (d views) Detail(ctx context.Context, id string) (Detail, error) {
 	const some = 5
 	o, err := d.Store.Order(ctx, id)
 	if err != nil {
@@ -95,7 +98,7 @@ func (d *Dispatcher) Detail(ctx context.Context, id string) (Detail, error) {
 }
 
 // slowest returns the runs that run the longest.
-func (d *Dispatcher) slowest(id string, n int) []webjob.OrderRun {
+func (d views) slowest(id string, n int) []webjob.OrderRun {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	o := d.orders[id]
@@ -119,7 +122,7 @@ func (r *run) stored() webjob.OrderRun {
 }
 
 // canary tells who the canary is that an order waits for, and what for.
-func (d *Dispatcher) canary(id string) (runs []CanaryRun, waits string) {
+func (d views) canary(id string) (runs []CanaryRun, waits string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	o := d.orders[id]
@@ -160,7 +163,7 @@ type Selection struct {
 
 // Select tells whom a selector means, of those that are seen; of the others, only how many
 // there are.
-func (d *Dispatcher) Select(ctx context.Context, on string, seen func(webjob.Client) bool) (Selection, error) {
+func (d views) Select(ctx context.Context, on string, seen func(webjob.Client) bool) (Selection, error) {
 	selection := Selection{Examples: []string{}}
 	selector, err := webjob.ParseSelector(on)
 	if err != nil {

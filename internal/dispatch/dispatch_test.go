@@ -211,6 +211,30 @@ func TestResumedOrderStillNeedsItsSignatures(t *testing.T) {
 	}
 }
 
+// Two changes of an order at the same moment are both made: the slower one judges anew what
+// the faster one made.
+func TestChangesAtTheSameMomentAreBothMade(t *testing.T) {
+	w := newWorld(t, 2, "web1")
+	s := &interleaved{Store: w.store}
+	d, other := w.dispatcher(s), w.dispatcher(w.store)
+	o := w.order("o1")
+	w.create(d, o, "alice")
+	s.before = func(call string) {
+		if call == "ChangeOrder" && w.stored("o1").State == webjob.OrderPending {
+			_, err := other.Approve(t.Context(), "o1", w.sign(o, "bob"))
+			w.must(err)
+		}
+	}
+	w.must(d.Stop(t.Context(), "o1", "why", false))
+	w.isState("o1", webjob.OrderStopped)
+	if signed := w.stored("o1").SignedBy; len(signed) != 2 {
+		t.Errorf("the stop undid a signature: %v", signed)
+	}
+	if found := w.poll(d, "web1", 1, nil); !found.Empty() {
+		t.Errorf("web1 got %v of a stopped order", found)
+	}
+}
+
 // Who delivers the news of an order's end is woken when it is stored, not before:
 // looking too early it would find nothing, and wait.
 func TestEndOfOrderIsStoredBeforeItIsTold(t *testing.T) {

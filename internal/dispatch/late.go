@@ -13,7 +13,7 @@ import (
 // crash or while both came at once, is made up for.
 
 // Join adds a client to the orders that it matches and is not in.
-func (d *Dispatcher) Join(ctx context.Context, client string) error {
+func (d changes) Join(ctx context.Context, client string) error {
 	c, err := d.Store.Client(ctx, client)
 	if err != nil || c.Revoked() {
 		return err
@@ -34,7 +34,7 @@ func (d *Dispatcher) Join(ctx context.Context, client string) error {
 }
 
 // join adds the clients that match an order and are not in it.
-func (d *Dispatcher) join(ctx context.Context, o *order) error {
+func (d changes) join(ctx context.Context, o *order) error {
 	if !d.takesLate(o) {
 		return nil
 	}
@@ -51,13 +51,13 @@ func (d *Dispatcher) join(ctx context.Context, o *order) error {
 
 // takesLate reports whether an order takes late joiners. One that is pending or stopped
 // does when it opens.
-func (d *Dispatcher) takesLate(o *order) bool {
+func (d changes) takesLate(o *order) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return o.status.Late && o.status.Schedule == nil && o.status.State == webjob.OrderOpen
 }
 
-func (d *Dispatcher) joinAll(ctx context.Context, o *order, v webjob.JobVersion, clients []webjob.Client) error {
+func (d changes) joinAll(ctx context.Context, o *order, v webjob.JobVersion, clients []webjob.Client) error {
 	if !v.WithdrawnAt.IsZero() {
 		return nil
 	}

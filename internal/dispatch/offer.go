@@ -24,7 +24,7 @@ const (
 )
 
 // Serve looks at the requests that were woken until ctx ends.
-func (d *Dispatcher) Serve(ctx context.Context) {
+func (d waits) Serve(ctx context.Context) {
 	var storing sync.WaitGroup
 	defer storing.Wait()
 	places := make(chan struct{}, underWay)
@@ -61,7 +61,7 @@ func (d *Dispatcher) Serve(ctx context.Context) {
 
 // storeOffers stores offers, and then makes them. What others changed meanwhile is not
 // offered; its order is read anew.
-func (d *Dispatcher) storeOffers(ctx context.Context, batch []*offering) {
+func (d waits) storeOffers(ctx context.Context, batch []*offering) {
 	if len(batch) == 0 {
 		return
 	}
@@ -97,7 +97,7 @@ func (d *Dispatcher) storeOffers(ctx context.Context, batch []*offering) {
 }
 
 // complete answers a request with the offers that were stored; mu is held.
-func (d *Dispatcher) complete(o *offering, until map[string]time.Time, stale map[string]bool, failed bool) {
+func (d waits) complete(o *offering, until map[string]time.Time, stale map[string]bool, failed bool) {
 	w := o.waiter
 	w.offering = false
 	for _, picked := range o.offers {
@@ -134,7 +134,7 @@ func (d *Dispatcher) complete(o *offering, until map[string]time.Time, stale map
 }
 
 // storeWord stores what an agent says of its runs.
-func (d *Dispatcher) storeWord(ctx context.Context, said word) error {
+func (d waits) storeWord(ctx context.Context, said word) error {
 	type change struct {
 		event runEvent
 		runs  []*run

@@ -8,6 +8,9 @@ import (
 	"webjob.dev/webjob/wire"
 )
 
+// waits are the requests for work that are held open, and the offers that answer them.
+type waits struct{ changes }
+
 // Waiter is a request for work that is held open. It is answered exactly once: with work,
 // with nothing at its end, or with nothing because it should be asked again.
 type Waiter struct {
@@ -50,7 +53,7 @@ func onTick(wait time.Duration, at time.Time) time.Duration {
 
 // Wait holds a request open until there is work for its client, for at most the wait.
 // What it says of runs is taken over first. It does not wait itself.
-func (d *Dispatcher) Wait(ctx context.Context, w *Waiter, wait time.Duration) error {
+func (d waits) Wait(ctx context.Context, w *Waiter, wait time.Duration) error {
 	d.mu.Lock()
 	a := d.agent(w.Client.ID)
 	d.answer(a, Work{}) // another request of this client returns
@@ -78,7 +81,7 @@ func (d *Dispatcher) Wait(ctx context.Context, w *Waiter, wait time.Duration) er
 // serve looks whether there is work for a request; mu is held. What is to be offered is
 // added to the batch; without any it is answered when there is something else, or when
 // it is not to wait.
-func (d *Dispatcher) serve(w *Waiter, batch []*offering) []*offering {
+func (d waits) serve(w *Waiter, batch []*offering) []*offering {
 	a := d.agents[w.Client.ID]
 	if a == nil || a.waiting != w || w.offering {
 		return batch // answered already, or looked at when the offers are stored
@@ -106,7 +109,7 @@ func (d *Dispatcher) serve(w *Waiter, batch []*offering) []*offering {
 }
 
 // lookAgain has a request looked at at a time, zero for none; mu is held.
-func (d *Dispatcher) lookAgain(w *Waiter, at time.Time) {
+func (d waits) lookAgain(w *Waiter, at time.Time) {
 	if w.soon != nil {
 		w.soon.Stop()
 		w.soon = nil
@@ -123,32 +126,8 @@ func (d *Dispatcher) lookAgain(w *Waiter, at time.Time) {
 	})
 }
 
-// answer takes a client's request away and answers it; mu is held.
-func (d *Dispatcher) answer(a *agent, found Work) {
-	if w := a.take(); w != nil {
-		d.forget(w.Client.ID)
-		go w.Answer(found) // it writes to the network
-	}
-}
-
-// take returns the request that waits, which then waits no more.
-func (a *agent) take() *Waiter {
-	w := a.waiting
-	a.waiting = nil
-	if w == nil {
-		return nil
-	}
-	a.lastPoll = time.Now()
-	for _, timer := range []*time.Timer{w.end, w.soon} {
-		if timer != nil {
-			timer.Stop()
-		}
-	}
-	return w
-}
-
 // endWait answers a request whose time is over.
-func (d *Dispatcher) endWait(w *Waiter) {
+func (d waits) endWait(w *Waiter) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if a := d.agents[w.Client.ID]; a != nil && a.waiting == w {
@@ -159,7 +138,7 @@ func (d *Dispatcher) endWait(w *Waiter) {
 
 // Leave takes a request back that nobody waits for any more: its client has left. It
 // reports whether the request still waited.
-func (d *Dispatcher) Leave(w *Waiter) bool {
+func (d waits) Leave(w *Waiter) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	a := d.agents[w.Client.ID]
@@ -171,16 +150,9 @@ func (d *Dispatcher) Leave(w *Waiter) bool {
 	return true
 }
 
-// forget drops a client that neither waits nor has anything to do; mu is held.
-func (d *Dispatcher) forget(client string) {
-	if a := d.agents[client]; a != nil && a.waiting == nil && len(a.runs) == 0 {
-		delete(d.agents, client)
-	}
-}
-
 // Restart answers the request of a client, or of every client when it is empty, so that
 // it is asked again what holds for it.
-func (d *Dispatcher) Restart(client string) {
+func (d waits) Restart(client string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for id, a := range d.agents {
@@ -191,7 +163,7 @@ func (d *Dispatcher) Restart(client string) {
 }
 
 // Cut ends the request of a client without an answer.
-func (d *Dispatcher) Cut(client string) {
+func (d waits) Cut(client string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if a := d.agents[client]; a != nil {
@@ -203,39 +175,9 @@ func (d *Dispatcher) Cut(client string) {
 }
 
 // Close answers every request, and those that come later at once.
-func (d *Dispatcher) Close() {
+func (d waits) Close() {
 	d.mu.Lock()
 	d.closed = true
 	d.mu.Unlock()
 	d.Restart("")
-}
-
-// Connected returns the clients that have a request waiting now.
-func (d *Dispatcher) Connected() map[string]bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	ids := map[string]bool{}
-	for id, a := range d.agents {
-		if a.waiting != nil {
-			ids[id] = true
-		}
-	}
-	return ids
-}
-
-// notify has the request of a client looked at soon; mu is held.
-func (d *Dispatcher) notify(a *agent) {
-	if a == nil || a.waiting == nil || a.waiting.queued {
-		return
-	}
-	a.waiting.queued = true
-	d.woken = append(d.woken, a.waiting)
-	tell(d.look)
-}
-
-// wakeAll has every request looked at; mu is held.
-func (d *Dispatcher) wakeAll() {
-	for _, a := range d.agents {
-		d.notify(a)
-	}
 }

@@ -34,9 +34,14 @@ func Listen(inner net.Listener, door *Door, config *tls.Config) *Listener {
 
 func (l *Listener) acceptLoop() {
 	for {
-		conn, err := l.next()
-		if err == nil && conn == nil {
-			continue // turned away
+		conn, err := l.Listener.Accept()
+		if err == nil {
+			guest, may := l.door.enter(conn)
+			if !may {
+				_ = conn.Close() // there is no room for it
+				continue
+			}
+			conn = tls.Server(&peer{Conn: conn, guest: guest, home: l}, l.tls)
 		}
 		select {
 		case l.accepted <- accepted{conn, err}:
@@ -47,19 +52,6 @@ func (l *Listener) acceptLoop() {
 			return
 		}
 	}
-}
-
-func (l *Listener) next() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	guest, may := l.door.enter(conn)
-	if !may {
-		_ = conn.Close() // there is no room for it
-		return nil, nil  //nolint:nilnil // nothing came
-	}
-	return tls.Server(&peer{Conn: conn, guest: guest, home: l}, l.tls), nil
 }
 
 // Accept implements net.Listener.
