@@ -53,7 +53,7 @@ func appendActs(ctx context.Context, c *sql.Conn, acts []webjob.Act) error {
 }
 
 // RecordActs implements [webjob.Audit].
-func (s *Store) RecordActs(ctx context.Context, acts ...webjob.Act) error {
+func (s auditTable) RecordActs(ctx context.Context, acts ...webjob.Act) error {
 	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error { return appendActs(ctx, c, acts) })
 }
 
@@ -68,7 +68,7 @@ func scanEntry(row scanner) (webjob.AuditEntry, error) {
 }
 
 // ListActs implements [webjob.Audit].
-func (s *Store) ListActs(ctx context.Context, f webjob.ActFilter) ([]webjob.AuditEntry, error) {
+func (s auditTable) ListActs(ctx context.Context, f webjob.ActFilter) ([]webjob.AuditEntry, error) {
 	where, args := []string{"1"}, []any{}
 	add := func(condition string, values ...any) {
 		where, args = append(where, condition), append(args, values...)
@@ -99,7 +99,7 @@ func (s *Store) ListActs(ctx context.Context, f webjob.ActFilter) ([]webjob.Audi
 }
 
 // AuditHead implements [webjob.Audit].
-func (s *Store) AuditHead(ctx context.Context) (webjob.AuditEntry, error) {
+func (s auditTable) AuditHead(ctx context.Context) (webjob.AuditEntry, error) {
 	e, err := scanEntry(s.read.QueryRowContext(ctx, `SELECT `+auditColumns+` FROM audit ORDER BY sequence DESC LIMIT 1`))
 	if errors.Is(err, sql.ErrNoRows) {
 		return webjob.AuditEntry{}, nil
@@ -108,7 +108,7 @@ func (s *Store) AuditHead(ctx context.Context) (webjob.AuditEntry, error) {
 }
 
 // Lease implements [webjob.Leases]. One server has the file, so its clock is the store's.
-func (s *Store) Lease(ctx context.Context, name, holder string, ttl time.Duration) (held bool, err error) {
+func (s auditTable) Lease(ctx context.Context, name, holder string, ttl time.Duration) (held bool, err error) {
 	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		now := time.Now()
 		result, err := c.ExecContext(ctx, `INSERT INTO leases (name, holder, ends) VALUES (?1, ?2, ?3)
@@ -125,7 +125,7 @@ func (s *Store) Lease(ctx context.Context, name, holder string, ttl time.Duratio
 }
 
 // EndLease implements [webjob.Leases].
-func (s *Store) EndLease(ctx context.Context, name, holder string) error {
+func (s auditTable) EndLease(ctx context.Context, name, holder string) error {
 	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		_, err := c.ExecContext(ctx, `DELETE FROM leases WHERE name = ? AND holder = ?`, name, holder)
 		return err

@@ -25,7 +25,7 @@ func revokeHolder(ctx context.Context, c *sql.Conn, role webjob.Role, holder str
 }
 
 // RevokedCertificates implements [webjob.Clients].
-func (s *Store) RevokedCertificates(ctx context.Context, now time.Time) ([]webjob.RevokedCertificate, error) {
+func (s clientTable) RevokedCertificates(ctx context.Context, now time.Time) ([]webjob.RevokedCertificate, error) {
 	return all(ctx, s.read, func(row scanner) (webjob.RevokedCertificate, error) {
 		var r webjob.RevokedCertificate
 		var serial string
@@ -43,7 +43,7 @@ func (s *Store) RevokedCertificates(ctx context.Context, now time.Time) ([]webjo
 }
 
 // PruneCertificates implements [webjob.Clients].
-func (s *Store) PruneCertificates(ctx context.Context, now time.Time) error {
+func (s clientTable) PruneCertificates(ctx context.Context, now time.Time) error {
 	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		_, err := c.ExecContext(ctx, `DELETE FROM certificates WHERE not_after <= ?`, micros(now))
 		return err

@@ -9,7 +9,7 @@ import (
 )
 
 // SaveChains implements [webjob.Clients].
-func (s *Store) SaveChains(ctx context.Context, chains []webjob.Chain) error {
+func (s clientTable) SaveChains(ctx context.Context, chains []webjob.Chain) error {
 	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		for _, chain := range chains {
 			_, err := c.ExecContext(ctx, `INSERT INTO chains (client, line, generation, number, ticket, address, at) VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -26,7 +26,7 @@ func (s *Store) SaveChains(ctx context.Context, chains []webjob.Chain) error {
 }
 
 // Chains implements [webjob.Clients].
-func (s *Store) Chains(ctx context.Context, visit func(webjob.Chain) error) error {
+func (s clientTable) Chains(ctx context.Context, visit func(webjob.Chain) error) error {
 	_, err := all(ctx, s.read, func(row scanner) (struct{}, error) {
 		var chain webjob.Chain
 		var generation, number int64
@@ -41,7 +41,7 @@ func (s *Store) Chains(ctx context.Context, visit func(webjob.Chain) error) erro
 }
 
 // AddClone implements [webjob.Clients].
-func (s *Store) AddClone(ctx context.Context, clone webjob.Clone, deliveries []webjob.Delivery) error {
+func (s clientTable) AddClone(ctx context.Context, clone webjob.Clone, deliveries []webjob.Delivery) error {
 	encoded, err := json.Marshal(clone)
 	if err != nil {
 		return err
@@ -55,6 +55,6 @@ func (s *Store) AddClone(ctx context.Context, clone webjob.Clone, deliveries []w
 }
 
 // ForgetClone implements [webjob.Clients].
-func (s *Store) ForgetClone(ctx context.Context, client string) error {
+func (s clientTable) ForgetClone(ctx context.Context, client string) error {
 	return s.setClient(ctx, client, `UPDATE clients SET clone = NULL WHERE id = ?`)
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // Enroll implements [webjob.Clients].
-func (s *Store) Enroll(ctx context.Context, secret webjob.Digest, client webjob.Client, certificate webjob.Certificate, deliveries []webjob.Delivery) error {
+func (s clientTable) Enroll(ctx context.Context, secret webjob.Digest, client webjob.Client, certificate webjob.Certificate, deliveries []webjob.Delivery) error {
 	labels, err := json.Marshal(client.Labels)
 	if err != nil {
 		return err
@@ -55,7 +55,7 @@ func takeBack(ctx context.Context, c *sql.Conn, client webjob.Client) error {
 }
 
 // RenewClient implements [webjob.Clients].
-func (s *Store) RenewClient(ctx context.Context, id string, key webjob.Digest, certificate webjob.Certificate) error {
+func (s clientTable) RenewClient(ctx context.Context, id string, key webjob.Digest, certificate webjob.Certificate) error {
 	return s.changeOf(ctx, &subjects{clients: []string{id}}, func(ctx context.Context, c *sql.Conn) error {
 		n, err := affected(c.ExecContext(ctx, `UPDATE clients SET asked_at = NULL, approved_until = NULL
 			WHERE id = ? AND key = ? AND revoked_at IS NULL AND suspended_at IS NULL`, id, key))
@@ -98,7 +98,7 @@ func scanClient(row scanner) (webjob.Client, error) {
 }
 
 // Client implements [webjob.Clients].
-func (s *Store) Client(ctx context.Context, id string) (webjob.Client, error) {
+func (s clientTable) Client(ctx context.Context, id string) (webjob.Client, error) {
 	return s.clients.lookUp(id, func() (webjob.Client, error) {
 		c, err := scanClient(s.read.QueryRowContext(ctx, `SELECT `+clientColumns+` FROM clients WHERE id = ?`, id))
 		return c, one(err, "client %s is not enrolled here", id)
@@ -106,12 +106,12 @@ func (s *Store) Client(ctx context.Context, id string) (webjob.Client, error) {
 }
 
 // ListClients implements [webjob.Clients].
-func (s *Store) ListClients(ctx context.Context, p webjob.Page) ([]webjob.Client, error) {
+func (s clientTable) ListClients(ctx context.Context, p webjob.Page) ([]webjob.Client, error) {
 	return all(ctx, s.read, scanClient, `SELECT `+clientColumns+` FROM clients WHERE id > ? ORDER BY id LIMIT ?`, p.After, p.Limit)
 }
 
 // RevokeClient implements [webjob.Clients].
-func (s *Store) RevokeClient(ctx context.Context, id, reason string, at time.Time) error {
+func (s clientTable) RevokeClient(ctx context.Context, id, reason string, at time.Time) error {
 	return s.changeOf(ctx, &subjects{clients: []string{id}}, func(ctx context.Context, c *sql.Conn) error { return revokeClient(ctx, c, id, reason, at) })
 }
 
@@ -131,17 +131,17 @@ func unknownClient(id string) error {
 }
 
 // SuspendClient implements [webjob.Clients].
-func (s *Store) SuspendClient(ctx context.Context, id, reason string, at time.Time) error {
+func (s clientTable) SuspendClient(ctx context.Context, id, reason string, at time.Time) error {
 	return s.setClient(ctx, id, `UPDATE clients SET suspended_at = ?1, reason = iif(revoked_at IS NULL, ?2, reason) WHERE id = ?`, micros(at), reason)
 }
 
 // LetReturn implements [webjob.Clients].
-func (s *Store) LetReturn(ctx context.Context, id string, asked, approvedUntil time.Time) error {
+func (s clientTable) LetReturn(ctx context.Context, id string, asked, approvedUntil time.Time) error {
 	return s.setClient(ctx, id, `UPDATE clients SET asked_at = ?1, approved_until = ?2 WHERE id = ?`, micros(asked), micros(approvedUntil))
 }
 
 // SetFacts implements [webjob.Clients].
-func (s *Store) SetFacts(ctx context.Context, id string, facts webjob.Facts) error {
+func (s clientTable) SetFacts(ctx context.Context, id string, facts webjob.Facts) error {
 	encoded, err := json.Marshal(facts)
 	if err != nil {
 		return err
@@ -150,7 +150,7 @@ func (s *Store) SetFacts(ctx context.Context, id string, facts webjob.Facts) err
 }
 
 // setClient makes a change of one client; the id is the last argument of the update.
-func (s *Store) setClient(ctx context.Context, id, update string, args ...any) error {
+func (s clientTable) setClient(ctx context.Context, id, update string, args ...any) error {
 	return s.changeOf(ctx, &subjects{clients: []string{id}}, func(ctx context.Context, c *sql.Conn) error {
 		if n, err := affected(c.ExecContext(ctx, update, append(args, id)...)); err != nil || n == 1 {
 			return err
@@ -160,7 +160,7 @@ func (s *Store) setClient(ctx context.Context, id, update string, args ...any) e
 }
 
 // SawClients implements [webjob.Clients].
-func (s *Store) SawClients(ctx context.Context, seen map[string]time.Time) error {
+func (s clientTable) SawClients(ctx context.Context, seen map[string]time.Time) error {
 	return s.changeOf(ctx, &subjects{clients: slices.Collect(maps.Keys(seen))}, func(ctx context.Context, c *sql.Conn) error {
 		for id, at := range seen {
 			if _, err := c.ExecContext(ctx, `UPDATE clients SET last_seen = max(coalesce(last_seen, 0), ?), overdue_at = NULL WHERE id = ?`, micros(at), id); err != nil {
@@ -172,7 +172,7 @@ func (s *Store) SawClients(ctx context.Context, seen map[string]time.Time) error
 }
 
 // MarkOverdue implements [webjob.Clients].
-func (s *Store) MarkOverdue(ctx context.Context, before, at time.Time, notify func(webjob.Client) []webjob.Delivery) (marked int, err error) {
+func (s clientTable) MarkOverdue(ctx context.Context, before, at time.Time, notify func(webjob.Client) []webjob.Delivery) (marked int, err error) {
 	var about subjects
 	err = s.changeOf(ctx, &about, func(ctx context.Context, c *sql.Conn) error {
 		overdue, err := rowsOf(ctx, c, scanClient, `SELECT `+clientColumns+` FROM clients

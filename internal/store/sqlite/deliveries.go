@@ -25,7 +25,7 @@ func insertDeliveries(ctx context.Context, c *sql.Conn, deliveries []webjob.Deli
 }
 
 // AddDeliveries implements [webjob.Deliveries].
-func (s *Store) AddDeliveries(ctx context.Context, deliveries []webjob.Delivery) error {
+func (s deliveryTable) AddDeliveries(ctx context.Context, deliveries []webjob.Delivery) error {
 	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error { return insertDeliveries(ctx, c, deliveries) })
 }
 
@@ -44,7 +44,7 @@ func scanDelivery(row scanner) (webjob.Delivery, error) {
 
 // DueTriggers implements [webjob.Deliveries]. It steps from trigger to trigger, so it costs
 // a few rows however many deliveries wait.
-func (s *Store) DueTriggers(ctx context.Context) (map[string]time.Time, error) {
+func (s deliveryTable) DueTriggers(ctx context.Context) (map[string]time.Time, error) {
 	due := map[string]time.Time{}
 	_, err := all(ctx, s.read, func(row scanner) (struct{}, error) {
 		var trigger string
@@ -62,13 +62,13 @@ func (s *Store) DueTriggers(ctx context.Context) (map[string]time.Time, error) {
 }
 
 // DueDeliveries implements [webjob.Deliveries].
-func (s *Store) DueDeliveries(ctx context.Context, trigger string, now time.Time, limit int) ([]webjob.Delivery, error) {
+func (s deliveryTable) DueDeliveries(ctx context.Context, trigger string, now time.Time, limit int) ([]webjob.Delivery, error) {
 	return all(ctx, s.read, scanDelivery, `SELECT `+deliveryColumns+` FROM deliveries WHERE "trigger" = ? AND dead = 0 AND next_at <= ? ORDER BY next_at, sequence LIMIT ?`,
 		trigger, micros(now), limit)
 }
 
 // Delivered implements [webjob.Deliveries].
-func (s *Store) Delivered(ctx context.Context, sequences []int64) error {
+func (s deliveryTable) Delivered(ctx context.Context, sequences []int64) error {
 	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		for _, sequence := range sequences {
 			if _, err := c.ExecContext(ctx, `DELETE FROM deliveries WHERE sequence = ?`, sequence); err != nil {
@@ -80,7 +80,7 @@ func (s *Store) Delivered(ctx context.Context, sequences []int64) error {
 }
 
 // Postpone implements [webjob.Deliveries].
-func (s *Store) Postpone(ctx context.Context, d webjob.Delivery) error {
+func (s deliveryTable) Postpone(ctx context.Context, d webjob.Delivery) error {
 	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		_, err := c.ExecContext(ctx, `UPDATE deliveries SET attempts = ?, next_at = ?, dead = ?, error = ? WHERE sequence = ?`,
 			d.Attempts, d.NextAt.UnixMicro(), d.Dead, d.Error, d.Sequence)
@@ -89,13 +89,13 @@ func (s *Store) Postpone(ctx context.Context, d webjob.Delivery) error {
 }
 
 // ListDeliveries implements [webjob.Deliveries].
-func (s *Store) ListDeliveries(ctx context.Context, dead bool, p webjob.Page) ([]webjob.Delivery, error) {
+func (s deliveryTable) ListDeliveries(ctx context.Context, dead bool, p webjob.Page) ([]webjob.Delivery, error) {
 	return all(ctx, s.read, scanDelivery, `SELECT `+deliveryColumns+` FROM deliveries WHERE dead = ? AND sequence > CAST(? AS INTEGER) ORDER BY sequence LIMIT ?`,
 		dead, p.After, p.Limit)
 }
 
 // RetryDeliveries implements [webjob.Deliveries].
-func (s *Store) RetryDeliveries(ctx context.Context, sequence int64, now time.Time) (changed int64, err error) {
+func (s deliveryTable) RetryDeliveries(ctx context.Context, sequence int64, now time.Time) (changed int64, err error) {
 	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		result, err := c.ExecContext(ctx, `UPDATE deliveries SET dead = 0, attempts = 0, next_at = ?1 WHERE dead = 1 AND (?2 = 0 OR sequence = ?2)`,
 			now.UnixMicro(), sequence)
@@ -112,7 +112,7 @@ func (s *Store) RetryDeliveries(ctx context.Context, sequence int64, now time.Ti
 }
 
 // AddNotes implements [webjob.Results].
-func (s *Store) AddNotes(ctx context.Context, run string, notes []webjob.Note) error {
+func (s deliveryTable) AddNotes(ctx context.Context, run string, notes []webjob.Note) error {
 	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error { return insertNotes(ctx, c, run, notes) })
 }
 
@@ -130,7 +130,7 @@ func insertNotes(ctx context.Context, c *sql.Conn, run string, notes []webjob.No
 }
 
 // Notes implements [webjob.Results].
-func (s *Store) Notes(ctx context.Context, run string) ([]webjob.Note, error) {
+func (s deliveryTable) Notes(ctx context.Context, run string) ([]webjob.Note, error) {
 	return all(ctx, s.read, func(row scanner) (n webjob.Note, err error) {
 		var encoded string
 		if err := row.Scan(&encoded); err != nil {

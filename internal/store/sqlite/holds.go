@@ -10,7 +10,7 @@ import (
 )
 
 // HoldBlobs implements [webjob.Holds].
-func (s *Store) HoldBlobs(ctx context.Context, h webjob.Hold) (numbers []int64, err error) {
+func (s holdTable) HoldBlobs(ctx context.Context, h webjob.Hold) (numbers []int64, err error) {
 	err = s.unrecorded(ctx, func(ctx context.Context, c *sql.Conn) error {
 		numbers = numbers[:0]
 		var held, bytes int64
@@ -146,7 +146,7 @@ func endHolds(ctx context.Context, c *sql.Conn, condition string, args ...any) (
 }
 
 // ReleaseBlobs implements [webjob.Holds].
-func (s *Store) ReleaseBlobs(ctx context.Context, owner, use string, digests ...webjob.Digest) error {
+func (s holdTable) ReleaseBlobs(ctx context.Context, owner, use string, digests ...webjob.Digest) error {
 	return s.unrecorded(ctx, func(ctx context.Context, c *sql.Conn) error {
 		for _, d := range digests {
 			if _, err := endHolds(ctx, c, `owner = ? AND use = ? AND digest = ?`, owner, use, d); err != nil {
@@ -158,7 +158,7 @@ func (s *Store) ReleaseBlobs(ctx context.Context, owner, use string, digests ...
 }
 
 // ForgetHolds implements [webjob.Holds].
-func (s *Store) ForgetHolds(ctx context.Context, before time.Time, limit int) (forgotten int, err error) {
+func (s holdTable) ForgetHolds(ctx context.Context, before time.Time, limit int) (forgotten int, err error) {
 	var due bool
 	if err := s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM blob_holds WHERE ends < ?)`, micros(before)).Scan(&due); err != nil || !due {
 		return 0, backendError(err)
@@ -171,7 +171,7 @@ func (s *Store) ForgetHolds(ctx context.Context, before time.Time, limit int) (f
 }
 
 // Storage implements [webjob.Holds].
-func (s *Store) Storage(ctx context.Context, client string) (webjob.Storage, error) {
+func (s holdTable) Storage(ctx context.Context, client string) (webjob.Storage, error) {
 	var u webjob.Storage
 	err := s.read.QueryRowContext(ctx, `SELECT results, stored, reserved, (SELECT count(*) FROM blob_holds WHERE owner = ?1 AND use = ?2)
 		FROM client_storage WHERE client = ?1`, client, webjob.HoldUpload).Scan(&u.Results, &u.Stored, &u.Reserved, &u.Uploads)
@@ -186,7 +186,7 @@ const isNeeded = `SELECT EXISTS (SELECT 1 FROM payloads WHERE digest = ?1) OR EX
 	OR EXISTS (SELECT 1 FROM blob_holds WHERE digest = ?1 AND (ends IS NULL OR ends > ?2))`
 
 // UnnamedBlobs implements [webjob.Holds].
-func (s *Store) UnnamedBlobs(ctx context.Context, digests []webjob.Digest, at time.Time) (unnamed []webjob.Digest, err error) {
+func (s holdTable) UnnamedBlobs(ctx context.Context, digests []webjob.Digest, at time.Time) (unnamed []webjob.Digest, err error) {
 	for _, d := range digests {
 		var needed bool
 		if err := s.read.QueryRowContext(ctx, isNeeded, d, micros(at)).Scan(&needed); err != nil {
@@ -200,7 +200,7 @@ func (s *Store) UnnamedBlobs(ctx context.Context, digests []webjob.Digest, at ti
 }
 
 // CondemnBlobs implements [webjob.Holds].
-func (s *Store) CondemnBlobs(ctx context.Context, digests []webjob.Digest, at time.Time) (condemned []webjob.Digest, err error) {
+func (s holdTable) CondemnBlobs(ctx context.Context, digests []webjob.Digest, at time.Time) (condemned []webjob.Digest, err error) {
 	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		condemned = nil
 		for _, d := range digests {
@@ -229,13 +229,13 @@ func (s *Store) CondemnBlobs(ctx context.Context, digests []webjob.Digest, at ti
 }
 
 // CondemnedBlobs implements [webjob.Holds].
-func (s *Store) CondemnedBlobs(ctx context.Context, before time.Time, limit int) ([]webjob.Digest, error) {
+func (s holdTable) CondemnedBlobs(ctx context.Context, before time.Time, limit int) ([]webjob.Digest, error) {
 	return all(ctx, s.read, func(row scanner) (d webjob.Digest, err error) { return d, row.Scan(&d) },
 		`SELECT digest FROM condemned_blobs WHERE at < ? ORDER BY digest LIMIT ?`, micros(before), limit)
 }
 
 // BlobsRemoved implements [webjob.Holds].
-func (s *Store) BlobsRemoved(ctx context.Context, digests []webjob.Digest) error {
+func (s holdTable) BlobsRemoved(ctx context.Context, digests []webjob.Digest) error {
 	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		for _, d := range digests {
 			if _, err := c.ExecContext(ctx, `DELETE FROM condemned_blobs WHERE digest = ?`, d); err != nil {

@@ -37,7 +37,7 @@ func publish(ctx context.Context, c *sql.Conn, v webjob.JobVersion) error {
 }
 
 // LatestVersion implements [webjob.Jobs].
-func (s *Store) LatestVersion(ctx context.Context, name string) (int64, error) {
+func (s jobTable) LatestVersion(ctx context.Context, name string) (int64, error) {
 	var latest int64
 	err := s.read.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM jobs WHERE name = ?`, name).Scan(&latest)
 	return latest, backendError(err)
@@ -54,7 +54,7 @@ func scanJob(row scanner) (webjob.JobVersion, error) {
 }
 
 // FindJob implements [webjob.Jobs].
-func (s *Store) FindJob(ctx context.Context, name string, scopes []webjob.Scope) (webjob.JobVersion, error) {
+func (s jobTable) FindJob(ctx context.Context, name string, scopes []webjob.Scope) (webjob.JobVersion, error) {
 	live, err := s.live(ctx, name)
 	if err != nil {
 		return webjob.JobVersion{}, err
@@ -68,7 +68,7 @@ func (s *Store) FindJob(ctx context.Context, name string, scopes []webjob.Scope)
 }
 
 // FindVersion implements [webjob.Jobs].
-func (s *Store) FindVersion(ctx context.Context, name string, version int64, scopes []webjob.Scope) (webjob.JobVersion, error) {
+func (s jobTable) FindVersion(ctx context.Context, name string, version int64, scopes []webjob.Scope) (webjob.JobVersion, error) {
 	live, err := s.live(ctx, name)
 	if err != nil {
 		return webjob.JobVersion{}, err
@@ -81,7 +81,7 @@ func (s *Store) FindVersion(ctx context.Context, name string, version int64, sco
 
 // live returns which versions of a job are not withdrawn. A job that has none is not
 // remembered: clients may ask for any name.
-func (s *Store) live(ctx context.Context, name string) (liveVersions, error) {
+func (s jobTable) live(ctx context.Context, name string) (liveVersions, error) {
 	live, err := s.jobs.lookUp(name, func() (liveVersions, error) {
 		live := liveVersions{newest: map[webjob.Scope]int64{}, scopes: map[int64]webjob.Scope{}}
 		_, err := all(ctx, s.read, func(row scanner) (struct{}, error) {
@@ -106,7 +106,7 @@ func (s *Store) live(ctx context.Context, name string) (liveVersions, error) {
 var errNoVersions = errors.New("no version is published")
 
 // published returns a version that is not withdrawn, with its payloads.
-func (s *Store) published(ctx context.Context, name string, number int64) (webjob.JobVersion, error) {
+func (s jobTable) published(ctx context.Context, name string, number int64) (webjob.JobVersion, error) {
 	v, err := s.versions.lookUp(version{name, number}, func() (webjob.JobVersion, error) {
 		v, err := s.JobVersion(ctx, name, number)
 		if err == nil {
@@ -118,20 +118,20 @@ func (s *Store) published(ctx context.Context, name string, number int64) (webjo
 	return v, err
 }
 
-func (s *Store) payloads(ctx context.Context, v webjob.JobVersion) ([]webjob.Payload, error) {
+func (s jobTable) payloads(ctx context.Context, v webjob.JobVersion) ([]webjob.Payload, error) {
 	return all(ctx, s.read, func(row scanner) (p webjob.Payload, err error) {
 		return p, row.Scan(&p.Platform, &p.Digest, &p.Size)
 	}, `SELECT platform, digest, size FROM payloads WHERE name = ? AND version = ? ORDER BY platform`, v.Name, v.Version)
 }
 
 // JobVersion implements [webjob.Jobs].
-func (s *Store) JobVersion(ctx context.Context, name string, version int64) (webjob.JobVersion, error) {
+func (s jobTable) JobVersion(ctx context.Context, name string, version int64) (webjob.JobVersion, error) {
 	v, err := scanJob(s.read.QueryRowContext(ctx, `SELECT `+jobColumns+` FROM jobs WHERE name = ? AND version = ?`, name, version))
 	return v, one(err, "job %s has no version %d", name, version)
 }
 
 // ListJobs implements [webjob.Jobs].
-func (s *Store) ListJobs(ctx context.Context, name string, p webjob.Page) ([]webjob.JobVersion, error) {
+func (s jobTable) ListJobs(ctx context.Context, name string, p webjob.Page) ([]webjob.JobVersion, error) {
 	afterName, text, _ := strings.Cut(p.After, "@")
 	afterVersion, err := strconv.ParseInt(text, 10, 64)
 	if p.After != "" && err != nil {
@@ -143,14 +143,14 @@ func (s *Store) ListJobs(ctx context.Context, name string, p webjob.Page) ([]web
 }
 
 // HasPayload implements [webjob.Jobs].
-func (s *Store) HasPayload(ctx context.Context, d webjob.Digest, scopes []webjob.Scope) (bool, error) {
+func (s jobTable) HasPayload(ctx context.Context, d webjob.Digest, scopes []webjob.Scope) (bool, error) {
 	rows, err := all(ctx, s.read, func(row scanner) (scope webjob.Scope, err error) { return scope, row.Scan(&scope) },
 		`SELECT DISTINCT scope FROM payloads JOIN jobs USING (name, version) WHERE digest = ? AND withdrawn_at IS NULL`, d)
 	return slices.ContainsFunc(rows, func(scope webjob.Scope) bool { return slices.Contains(scopes, scope) }), err
 }
 
 // IsPayload implements [webjob.Jobs].
-func (s *Store) IsPayload(ctx context.Context, d webjob.Digest) (is bool, err error) {
+func (s jobTable) IsPayload(ctx context.Context, d webjob.Digest) (is bool, err error) {
 	err = s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM payloads WHERE digest = ?)`, d).Scan(&is)
 	return is, backendError(err)
 }

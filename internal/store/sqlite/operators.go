@@ -23,13 +23,13 @@ func scanOperator(row scanner) (webjob.Operator, error) {
 }
 
 // Operator implements [webjob.Operators].
-func (s *Store) Operator(ctx context.Context, name string) (webjob.Operator, error) {
+func (s operatorTable) Operator(ctx context.Context, name string) (webjob.Operator, error) {
 	o, err := scanOperator(s.read.QueryRowContext(ctx, `SELECT `+operatorColumns+` FROM operators WHERE name = ?`, name))
 	return o, one(err, "there is no operator %.80q here; webjobctl operator list shows who there is", name)
 }
 
 // ListOperators implements [webjob.Operators].
-func (s *Store) ListOperators(ctx context.Context, p webjob.Page) ([]webjob.Operator, error) {
+func (s operatorTable) ListOperators(ctx context.Context, p webjob.Page) ([]webjob.Operator, error) {
 	return all(ctx, s.read, scanOperator, `SELECT `+operatorColumns+` FROM operators WHERE name > ? ORDER BY name LIMIT ?`, p.After, p.Limit)
 }
 
@@ -40,7 +40,7 @@ func operator(ctx context.Context, c *sql.Conn, name string) (webjob.Operator, e
 }
 
 // AddOperator implements [webjob.Operators].
-func (s *Store) AddOperator(ctx context.Context, secret webjob.Digest, o webjob.Operator, certificate webjob.Certificate) (added webjob.Operator, err error) {
+func (s operatorTable) AddOperator(ctx context.Context, secret webjob.Digest, o webjob.Operator, certificate webjob.Certificate) (added webjob.Operator, err error) {
 	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		token, err := useToken(ctx, c, secret, webjob.RoleOperator, o.Name)
 		if err != nil {
@@ -77,7 +77,7 @@ func insertOperator(ctx context.Context, c *sql.Conn, o webjob.Operator, token w
 }
 
 // ChangeOperator implements [webjob.Operators].
-func (s *Store) ChangeOperator(ctx context.Context, name string, before, after []webjob.Grant, at time.Time) error {
+func (s operatorTable) ChangeOperator(ctx context.Context, name string, before, after []webjob.Grant, at time.Time) error {
 	was, err := json.Marshal(before)
 	if err != nil {
 		return err
@@ -105,7 +105,7 @@ func (s *Store) ChangeOperator(ctx context.Context, name string, before, after [
 }
 
 // RevokeOperator implements [webjob.Operators].
-func (s *Store) RevokeOperator(ctx context.Context, name, reason string, at time.Time) error {
+func (s operatorTable) RevokeOperator(ctx context.Context, name, reason string, at time.Time) error {
 	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		if err := revokeOperator(ctx, c, name, reason, at, true); err != nil {
 			return err
@@ -150,7 +150,7 @@ func keepAnAdmin(ctx context.Context, c *sql.Conn, before webjob.Operator, at ti
 }
 
 // RenewOperator implements [webjob.Operators].
-func (s *Store) RenewOperator(ctx context.Context, name string, key webjob.Digest, certificate webjob.Certificate) error {
+func (s operatorTable) RenewOperator(ctx context.Context, name string, key webjob.Digest, certificate webjob.Certificate) error {
 	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		n, err := affected(c.ExecContext(ctx, `UPDATE operators SET expires = ? WHERE name = ? AND key = ? AND revoked_at IS NULL`, micros(certificate.NotAfter), name, key))
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // ChangeOrder implements [webjob.Orders].
-func (s *Store) ChangeOrder(ctx context.Context, change webjob.OrderChange) (webjob.OrderStatus, error) {
+func (s orderTable) ChangeOrder(ctx context.Context, change webjob.OrderChange) (webjob.OrderStatus, error) {
 	o := change.Order
 	signed, err := json.Marshal(o.SignedBy)
 	if err != nil {
@@ -62,7 +62,7 @@ func noneOpen(ctx context.Context, c *sql.Conn, number int64, id string) error {
 }
 
 // JoinOrder implements [webjob.Orders].
-func (s *Store) JoinOrder(ctx context.Context, order string, runs []webjob.OrderRun) (added []webjob.OrderRun, err error) {
+func (s orderTable) JoinOrder(ctx context.Context, order string, runs []webjob.OrderRun) (added []webjob.OrderRun, err error) {
 	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		added = nil
 		number, err := orderNumber(ctx, c, order)
@@ -83,7 +83,7 @@ func (s *Store) JoinOrder(ctx context.Context, order string, runs []webjob.Order
 }
 
 // OfferRuns implements [webjob.Orders].
-func (s *Store) OfferRuns(ctx context.Context, offers []webjob.Offer) (given []webjob.Offer, err error) {
+func (s orderTable) OfferRuns(ctx context.Context, offers []webjob.Offer) (given []webjob.Offer, err error) {
 	at := time.Now()
 	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		given = given[:0]
@@ -145,7 +145,7 @@ func takeStart(ctx context.Context, c *sql.Conn, offer webjob.Offer) (bool, erro
 }
 
 // HoldRuns implements [webjob.Orders].
-func (s *Store) HoldRuns(ctx context.Context, runs []string, until time.Time) error {
+func (s orderTable) HoldRuns(ctx context.Context, runs []string, until time.Time) error {
 	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		for _, run := range runs {
 			var number int64
@@ -171,7 +171,7 @@ func (s *Store) HoldRuns(ctx context.Context, runs []string, until time.Time) er
 }
 
 // MoveRuns implements [webjob.Orders].
-func (s *Store) MoveRuns(ctx context.Context, order string, move webjob.RunMove, at time.Time) (moved int64, err error) {
+func (s orderTable) MoveRuns(ctx context.Context, order string, move webjob.RunMove, at time.Time) (moved int64, err error) {
 	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		number, err := orderNumber(ctx, c, order)
 		if err != nil {
@@ -218,7 +218,7 @@ func moveRuns(ctx context.Context, c *sql.Conn, number int64, move webjob.RunMov
 }
 
 // SwapRanks implements [webjob.Orders].
-func (s *Store) SwapRanks(ctx context.Context, order, run, other string) error {
+func (s orderTable) SwapRanks(ctx context.Context, order, run, other string) error {
 	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		number, err := orderNumber(ctx, c, order)
 		if err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // AddOrder implements [webjob.Orders].
-func (s *Store) AddOrder(ctx context.Context, o webjob.OrderStatus, runs []webjob.OrderRun) (added bool, err error) {
+func (s orderTable) AddOrder(ctx context.Context, o webjob.OrderStatus, runs []webjob.OrderRun) (added bool, err error) {
 	document, err := json.Marshal(o.Order)
 	if err != nil {
 		return false, err
@@ -118,7 +118,7 @@ func scanOrder(row scanner) (webjob.OrderStatus, error) {
 }
 
 // Order implements [webjob.Orders].
-func (s *Store) Order(ctx context.Context, id string) (webjob.OrderStatus, error) {
+func (s orderTable) Order(ctx context.Context, id string) (webjob.OrderStatus, error) {
 	o, err := scanOrder(s.read.QueryRowContext(ctx, `SELECT `+orderColumns+` FROM orders WHERE id = ?`, id))
 	if err != nil {
 		return o, one(err, "order %s does not exist", id)
@@ -129,7 +129,7 @@ func (s *Store) Order(ctx context.Context, id string) (webjob.OrderStatus, error
 }
 
 // addCountsTo fills in the counts of the orders.
-func (s *Store) addCountsTo(ctx context.Context, orders []webjob.OrderStatus) error {
+func (s orderTable) addCountsTo(ctx context.Context, orders []webjob.OrderStatus) error {
 	for i := range orders {
 		orders[i].Counts = webjob.Counts{}
 		_, err := all(ctx, s.read, func(row scanner) (any, error) {
@@ -149,7 +149,7 @@ func (s *Store) addCountsTo(ctx context.Context, orders []webjob.OrderStatus) er
 }
 
 // ListOrders implements [webjob.Orders].
-func (s *Store) ListOrders(ctx context.Context, f webjob.OrderFilter) ([]webjob.OrderStatus, error) {
+func (s orderTable) ListOrders(ctx context.Context, f webjob.OrderFilter) ([]webjob.OrderStatus, error) {
 	where, args := []string{"1"}, []any{}
 	add := func(condition string, value any) {
 		where, args = append(where, condition), append(args, value)
@@ -185,7 +185,7 @@ func scanOrderRun(row scanner, number *int64) (webjob.OrderRun, error) {
 }
 
 // ListOrderRuns implements [webjob.Orders].
-func (s *Store) ListOrderRuns(ctx context.Context, order string, states []webjob.RunState, p webjob.Page) (runs []webjob.OrderRun, last string, err error) {
+func (s orderTable) ListOrderRuns(ctx context.Context, order string, states []webjob.RunState, p webjob.Page) (runs []webjob.OrderRun, last string, err error) {
 	sequence, err := orderNumber(ctx, s.read, order)
 	if err != nil {
 		return nil, "", err
@@ -208,7 +208,7 @@ func (s *Store) ListOrderRuns(ctx context.Context, order string, states []webjob
 }
 
 // OpenRuns implements [webjob.Orders].
-func (s *Store) OpenRuns(ctx context.Context, order string, visit func(webjob.OrderRun) error) error {
+func (s orderTable) OpenRuns(ctx context.Context, order string, visit func(webjob.OrderRun) error) error {
 	query, args := `SELECT `+orderRunColumns+` FROM order_runs JOIN orders ON orders.sequence = order_no WHERE order_runs.state IN ('queued', 'offered')`, []any(nil)
 	if order != "" {
 		sequence, err := orderNumber(ctx, s.read, order)

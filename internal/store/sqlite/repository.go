@@ -13,7 +13,7 @@ import (
 )
 
 // RepositoryFiles implements [webjob.Repository].
-func (s *Store) RepositoryFiles(ctx context.Context, visit func(string, []byte) error) error {
+func (s repositoryTable) RepositoryFiles(ctx context.Context, visit func(string, []byte) error) error {
 	rows, err := s.read.QueryContext(ctx, `SELECT name, content FROM repository_files ORDER BY name`)
 	if err != nil {
 		return backendError(err)
@@ -33,7 +33,7 @@ func (s *Store) RepositoryFiles(ctx context.Context, visit func(string, []byte) 
 }
 
 // ChangeRepository implements [webjob.Repository].
-func (s *Store) ChangeRepository(ctx context.Context, change webjob.RepositoryChange, at time.Time) error {
+func (s repositoryTable) ChangeRepository(ctx context.Context, change webjob.RepositoryChange, at time.Time) error {
 	var about subjects
 	for _, v := range change.Publish {
 		about.jobs = append(about.jobs, v.Name)

@@ -20,13 +20,13 @@ const addResult = `INSERT INTO results
 const countResult = `UPDATE client_storage SET results = results + 1, stored = stored + ?2 WHERE client = ?1 AND (?3 = 0 OR stored + reserved + ?2 <= ?3)`
 
 // ExpectResult implements [webjob.Results].
-func (s *Store) ExpectResult() (done func()) {
+func (s resultTable) ExpectResult() (done func()) {
 	s.writer.expected.Add(1)
 	return func() { s.writer.expected.Add(-1) }
 }
 
 // AddResult implements [webjob.Results].
-func (s *Store) AddResult(ctx context.Context, r webjob.Result, blobs []webjob.Stream, effects webjob.ResultEffects) (added bool, err error) {
+func (s resultTable) AddResult(ctx context.Context, r webjob.Result, blobs []webjob.Stream, effects webjob.ResultEffects) (added bool, err error) {
 	inline := r.Inline
 	if inline == nil {
 		inline = []byte{}
@@ -60,7 +60,7 @@ func (s *Store) AddResult(ctx context.Context, r webjob.Result, blobs []webjob.S
 }
 
 // countResult adds a result to what its client has, within the limit.
-func (s *Store) countResult(ctx context.Context, c *sql.Conn, r webjob.Result, most int64) error {
+func (s resultTable) countResult(ctx context.Context, c *sql.Conn, r webjob.Result, most int64) error {
 	counted, err := affected(s.writer.prepared.countResult.ExecContext(ctx, r.Client, r.Stored(), most))
 	if err != nil || counted == 1 {
 		return err
@@ -153,7 +153,7 @@ func scanResult(row scanner, more ...any) (webjob.Result, error) {
 func scanRow(row scanner) (webjob.Result, error) { return scanResult(row) }
 
 // Result implements [webjob.Results].
-func (s *Store) Result(ctx context.Context, run string) (webjob.Result, error) {
+func (s resultTable) Result(ctx context.Context, run string) (webjob.Result, error) {
 	var record, inline []byte
 	r, err := scanResult(s.read.QueryRowContext(ctx, `SELECT `+resultColumns+`, record, inline FROM results WHERE run = ?`, run), &record, &inline)
 	r.Record, r.Inline = record, inline
@@ -162,7 +162,7 @@ func (s *Store) Result(ctx context.Context, run string) (webjob.Result, error) {
 
 // ListResults implements [webjob.Results]. Lists go by sequence; a time is first
 // turned into the sequence around it, so that a page costs its own rows only.
-func (s *Store) ListResults(ctx context.Context, f webjob.ResultFilter) ([]webjob.Result, error) {
+func (s resultTable) ListResults(ctx context.Context, f webjob.ResultFilter) ([]webjob.Result, error) {
 	var where []string
 	var args []any
 	add := func(condition string, values ...any) {
@@ -200,7 +200,7 @@ func (s *Store) ListResults(ctx context.Context, f webjob.ResultFilter) ([]webjo
 }
 
 // BlobDigests implements [webjob.Results].
-func (s *Store) BlobDigests(ctx context.Context, visit func(webjob.Digest, int64) error) error {
+func (s resultTable) BlobDigests(ctx context.Context, visit func(webjob.Digest, int64) error) error {
 	rows, err := s.read.QueryContext(ctx, `SELECT digest, size FROM payloads UNION SELECT digest, size FROM result_blobs ORDER BY digest`)
 	if err != nil {
 		return backendError(err)

@@ -9,17 +9,17 @@ import (
 )
 
 // DueResults implements [webjob.Results].
-func (s *Store) DueResults(ctx context.Context, at time.Time, limit int) ([]webjob.Result, error) {
+func (s resultTable) DueResults(ctx context.Context, at time.Time, limit int) ([]webjob.Result, error) {
 	return all(ctx, s.read, scanRow, `SELECT `+resultColumns+` FROM results WHERE keep_until <= ? ORDER BY keep_until LIMIT ?`, micros(at), limit)
 }
 
 // WalkResults implements [webjob.Results].
-func (s *Store) WalkResults(ctx context.Context, after int64, limit int) ([]webjob.Result, error) {
+func (s resultTable) WalkResults(ctx context.Context, after int64, limit int) ([]webjob.Result, error) {
 	return all(ctx, s.read, scanRow, `SELECT `+resultColumns+` FROM results WHERE sequence > ? ORDER BY sequence LIMIT ?`, after, limit)
 }
 
 // KeepResults implements [webjob.Results].
-func (s *Store) KeepResults(ctx context.Context, until map[int64]time.Time) error {
+func (s resultTable) KeepResults(ctx context.Context, until map[int64]time.Time) error {
 	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		for sequence, at := range until {
 			if _, err := c.ExecContext(ctx, `UPDATE results SET keep_until = ? WHERE sequence = ?`, micros(at), sequence); err != nil {
@@ -31,13 +31,13 @@ func (s *Store) KeepResults(ctx context.Context, until map[int64]time.Time) erro
 }
 
 // DatedBy implements [webjob.Results].
-func (s *Store) DatedBy(ctx context.Context) (rules string, err error) {
+func (s resultTable) DatedBy(ctx context.Context) (rules string, err error) {
 	err = s.read.QueryRowContext(ctx, `SELECT coalesce((SELECT rules FROM dated_by), '')`).Scan(&rules)
 	return rules, backendError(err)
 }
 
 // SetDatedBy implements [webjob.Results].
-func (s *Store) SetDatedBy(ctx context.Context, rules string) error {
+func (s resultTable) SetDatedBy(ctx context.Context, rules string) error {
 	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		_, err := c.ExecContext(ctx, `INSERT INTO dated_by (one, rules) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET rules = excluded.rules`, rules)
 		return err
@@ -45,7 +45,7 @@ func (s *Store) SetDatedBy(ctx context.Context, rules string) error {
 }
 
 // PruneResults implements [webjob.Results].
-func (s *Store) PruneResults(ctx context.Context, sequences []int64) (removed int, err error) {
+func (s resultTable) PruneResults(ctx context.Context, sequences []int64) (removed int, err error) {
 	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		removed = 0
 		for _, sequence := range sequences {

@@ -30,43 +30,74 @@ var migrations embed.FS
 // readers is the number of reading connections; each holds a page cache.
 const readers = 8
 
-// Store is a [webjob.Store] in one file.
+// Store is a [webjob.Store] in one file: its tables, each kind of them by itself.
 type Store struct {
+	*file
+	auditTable
+	clientTable
+	deliveryTable
+	holdTable
+	jobTable
+	operatorTable
+	orderTable
+	repositoryTable
+	resultTable
+	tokenTable
+}
+
+// file is the open file that the tables share.
+type file struct {
 	read   *sql.DB
 	write  *sql.DB
 	writer *writer
 	*lookups
 }
 
+type (
+	auditTable      struct{ *file } // and leases
+	clientTable     struct{ *file } // and their certificates and tickets
+	deliveryTable   struct{ *file } // and notes
+	holdTable       struct{ *file }
+	jobTable        struct{ *file }
+	operatorTable   struct{ *file }
+	orderTable      struct{ *file } // and their runs
+	repositoryTable struct{ *file }
+	resultTable     struct{ *file }
+	tokenTable      struct{ *file }
+)
+
 var _ webjob.Store = (*Store)(nil)
 
 // Open opens or creates the file and brings its tables up to date. A file made by
 // a newer program is refused.
-func Open(ctx context.Context, file string) (*Store, error) {
+func Open(ctx context.Context, name string) (*Store, error) {
 	// SQLite would make the file readable for others; its journals copy the mode.
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+	made, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, webjob.Errorf(webjob.Invalid, "metadata: %w", err)
 	}
-	if err := f.Close(); err != nil {
+	if err := made.Close(); err != nil {
 		return nil, err
 	}
-	write, err := open(file, "immediate", 1)
+	write, err := open(name, "immediate", 1)
 	if err != nil {
 		return nil, err
 	}
 	if err := migrate(ctx, write); err != nil {
-		return nil, errors.Join(fmt.Errorf("metadata %s: %w", file, err), write.Close())
+		return nil, errors.Join(fmt.Errorf("metadata %s: %w", name, err), write.Close())
 	}
-	read, err := open(file, "deferred", readers)
+	read, err := open(name, "deferred", readers)
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
-	s := &Store{read: read, write: write, lookups: newLookups()}
-	if s.writer, err = startWriter(ctx, write, s.forget); err != nil {
+	f := &file{read: read, write: write, lookups: newLookups()}
+	if f.writer, err = startWriter(ctx, write, f.forget); err != nil {
 		return nil, errors.Join(err, read.Close(), write.Close())
 	}
-	return s, nil
+	return &Store{
+		file: f, auditTable: auditTable{f}, clientTable: clientTable{f}, deliveryTable: deliveryTable{f}, holdTable: holdTable{f}, jobTable: jobTable{f},
+		operatorTable: operatorTable{f}, orderTable: orderTable{f}, repositoryTable: repositoryTable{f}, resultTable: resultTable{f}, tokenTable: tokenTable{f},
+	}, nil
 }
 
 func open(file, lock string, connections int) (*sql.DB, error) {
@@ -204,21 +235,21 @@ func collect[T any](rows *sql.Rows, scan func(scanner) (T, error)) ([]T, error) 
 
 // changeOf makes a change that answers about the subjects depend on, to which the change
 // itself may add, and quietly one that nothing that is looked up depends on.
-func (s *Store) changeOf(ctx context.Context, about *subjects, apply func(context.Context, *sql.Conn) error) error {
+func (s *file) changeOf(ctx context.Context, about *subjects, apply func(context.Context, *sql.Conn) error) error {
 	return s.make(ctx, change{apply: apply, about: about})
 }
 
-func (s *Store) quietly(ctx context.Context, apply func(context.Context, *sql.Conn) error) error {
+func (s *file) quietly(ctx context.Context, apply func(context.Context, *sql.Conn) error) error {
 	return s.make(ctx, change{apply: apply})
 }
 
 // unrecorded is quietly for what is not done for its own sake: the act of the context waits
 // for the change that it is about.
-func (s *Store) unrecorded(ctx context.Context, apply func(context.Context, *sql.Conn) error) error {
+func (s *file) unrecorded(ctx context.Context, apply func(context.Context, *sql.Conn) error) error {
 	return s.writer.do(ctx, change{apply: apply})
 }
 
-func (s *Store) make(ctx context.Context, c change) error {
+func (s *file) make(ctx context.Context, c change) error {
 	withAct, failed := recorded(ctx, c.apply)
 	c.apply = withAct
 	err := s.writer.do(ctx, c)

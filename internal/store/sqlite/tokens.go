@@ -10,7 +10,7 @@ import (
 )
 
 // AddToken implements [webjob.Tokens].
-func (s *Store) AddToken(ctx context.Context, t webjob.Token) error {
+func (s tokenTable) AddToken(ctx context.Context, t webjob.Token) error {
 	labels, err := json.Marshal(t.Labels)
 	if err != nil {
 		return err
@@ -62,13 +62,13 @@ func scanToken(row scanner) (webjob.Token, error) {
 }
 
 // Token implements [webjob.Tokens].
-func (s *Store) Token(ctx context.Context, secret webjob.Digest) (webjob.Token, error) {
+func (s tokenTable) Token(ctx context.Context, secret webjob.Digest) (webjob.Token, error) {
 	t, err := scanToken(s.read.QueryRowContext(ctx, `SELECT `+tokenColumns+` FROM tokens WHERE secret = ? AND uses > 0 AND revoked_at IS NULL`, secret))
 	return t, one(err, "token is unknown, used up or revoked")
 }
 
 // ListTokens implements [webjob.Tokens].
-func (s *Store) ListTokens(ctx context.Context, p webjob.Page) ([]webjob.Token, error) {
+func (s tokenTable) ListTokens(ctx context.Context, p webjob.Page) ([]webjob.Token, error) {
 	if p.After == "" {
 		return all(ctx, s.read, scanToken, `SELECT `+tokenColumns+` FROM tokens ORDER BY rowid DESC LIMIT ?`, p.Limit)
 	}
@@ -76,7 +76,7 @@ func (s *Store) ListTokens(ctx context.Context, p webjob.Page) ([]webjob.Token, 
 }
 
 // RevokeToken implements [webjob.Tokens].
-func (s *Store) RevokeToken(ctx context.Context, id string, at time.Time) (t webjob.Token, err error) {
+func (s tokenTable) RevokeToken(ctx context.Context, id string, at time.Time) (t webjob.Token, err error) {
 	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
 		n, err := affected(c.ExecContext(ctx, `UPDATE tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?`, micros(at), id))
 		switch {

@@ -1,0 +1,90 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"webjob.dev/webjob"
+)
+
+// auditLog checks that acts are chained, and stored with the change that they make or not
+// at all.
+func auditLog(t *testing.T, s webjob.Store) {
+	head, err := s.AuditHead(t.Context())
+	must(t, err)
+	wantEqual(t, head, webjob.AuditEntry{})
+	act := func(actor, action, target string) webjob.Act {
+		return webjob.Act{Time: now, Actor: actor, Address: "10.0.0.1:9", Action: action, Target: target, Outcome: webjob.ActDone, Reason: "odd", Before: []byte(`{"a":1}`)}
+	}
+	must(t, s.RecordActs(t.Context(), act("olga", "hook.test", "h"), act("paul", "client.list", "")))
+	enroll(t, s, "web1")
+	pending := &webjob.PendingAct{Act: act("olga", "client.suspend", "web1")}
+	ctx := webjob.WithAct(t.Context(), pending)
+	wantKind(t, s.SuspendClient(ctx, "nobody", "", now), webjob.NotFound)
+	wantEqual(t, pending.Recorded(), false)
+	must(t, s.SuspendClient(ctx, "web1", "odd", now))
+	wantEqual(t, pending.Recorded(), true)
+	must(t, s.SuspendClient(ctx, "web1", "", time.Time{})) // the same request goes on
+	entries, err := s.ListActs(t.Context(), webjob.ActFilter{Page: webjob.Page{Limit: 9}})
+	must(t, err)
+	wantEqual(t, len(entries), 3)
+	previous, sequence := webjob.EmptyDigest, int64(0)
+	for _, e := range entries {
+		got, err := e.CheckAfter(sequence, previous)
+		must(t, err)
+		previous, sequence = e.Hash, e.Sequence
+		if sequence == 3 {
+			wantEqual(t, got, pending.Act)
+		}
+	}
+	head, err = s.AuditHead(t.Context())
+	must(t, err)
+	wantEqual(t, head, entries[2])
+	changed := entries[1]
+	changed.Text = append([]byte(nil), changed.Text...)
+	changed.Text[len(changed.Text)-2] ^= 1
+	for name, e := range map[string]webjob.AuditEntry{"changed": changed, "out of its place": entries[2]} {
+		if _, err := e.CheckAfter(1, entries[0].Hash); webjob.KindOf(err) != webjob.Refused {
+			t.Errorf("an entry that was %s: %v", name, err)
+		}
+	}
+	for name, c := range map[string]struct {
+		filter webjob.ActFilter
+		first  int64 // sequence of the first entry, 0 for none
+	}{
+		"actor":        {webjob.ActFilter{Actor: "paul"}, 2},
+		"action":       {webjob.ActFilter{Action: "client.suspend"}, 3},
+		"kind":         {webjob.ActFilter{Action: "client"}, 2},
+		"half a kind":  {webjob.ActFilter{Action: "cli"}, 0},
+		"target":       {webjob.ActFilter{Target: "web1"}, 3},
+		"newest":       {webjob.ActFilter{Newest: true}, 3},
+		"second page":  {webjob.ActFilter{Page: webjob.Page{After: "1"}}, 2},
+		"page down":    {webjob.ActFilter{Newest: true, Page: webjob.Page{After: "3"}}, 2},
+		"since then":   {webjob.ActFilter{Since: now.Add(time.Hour)}, 0},
+		"until before": {webjob.ActFilter{Until: now}, 0},
+	} {
+		c.filter.Page.Limit = 1
+		got, err := s.ListActs(t.Context(), c.filter)
+		must(t, err)
+		if c.first == 0 && len(got) > 0 || c.first > 0 && (len(got) != 1 || got[0].Sequence != c.first) {
+			t.Errorf("%s: got %+v, want %d", name, got, c.first)
+		}
+	}
+}
+
+func leases(t *testing.T, s webjob.Store) {
+	lease := func(holder string, ttl time.Duration, want bool) {
+		t.Helper()
+		held, err := s.Lease(t.Context(), "clock", holder, ttl)
+		must(t, err)
+		wantEqual(t, held, want)
+	}
+	lease("a", time.Hour, true)
+	lease("b", time.Hour, false)
+	lease("a", time.Hour, true) // more of it
+	must(t, s.EndLease(t.Context(), "clock", "b"))
+	lease("b", time.Hour, false)
+	must(t, s.EndLease(t.Context(), "clock", "a"))
+	lease("b", -time.Second, true)
+	lease("a", time.Hour, true) // b's is over
+}
