@@ -11,7 +11,7 @@ import (
 
 // effects checks the contents of a draft and returns what it means for the
 // rest of the metadata.
-func (r *Repository) effects(ctx context.Context, d *trust.Draft) (webjob.RepositoryChange, error) {
+func (r *signed) effects(ctx context.Context, d *trust.Draft) (webjob.RepositoryChange, error) {
 	change := webjob.RepositoryChange{Listed: map[string][]int64{}, Labels: map[string]webjob.Labels{}}
 	manifests := map[webjob.Digest][]byte{}
 	for _, text := range d.Manifests {
@@ -59,7 +59,7 @@ type indexChange struct {
 // checkKnown makes sure that every version that an index lists is new, with its
 // manifest in the draft, or is known with the same manifest, as one is that was
 // withdrawn and is listed again.
-func (r *Repository) checkKnown(ctx context.Context, job string, index *indexChange) error {
+func (r *signed) checkKnown(ctx context.Context, job string, index *indexChange) error {
 	for _, v := range index.signed {
 		known, err := r.store.JobVersion(ctx, job, v.Version)
 		isNew := slices.ContainsFunc(index.publish, func(p webjob.JobVersion) bool { return p.Version == v.Version })

@@ -9,9 +9,12 @@ import (
 	"webjob.dev/webjob/internal/trust"
 )
 
+// payloadStore takes the payloads of versions to come, and gives them to who signs.
+type payloadStore struct{ *signed }
+
 // PutPayload stores a payload before the manifest that names it is published. From then on
 // there is the grace time to propose it.
-func (r *Repository) PutPayload(ctx context.Context, d webjob.Digest, size int64, body io.Reader) error {
+func (r payloadStore) PutPayload(ctx context.Context, d webjob.Digest, size int64, body io.Reader) error {
 	if size < 0 {
 		return webjob.Errorf(webjob.Invalid, "payload %s has no Content-Length; send one", d)
 	}
@@ -30,7 +33,7 @@ func (r *Repository) PutPayload(ctx context.Context, d webjob.Digest, size int64
 }
 
 // HasPayload reports whether a payload was uploaded. It is there for the grace time then.
-func (r *Repository) HasPayload(ctx context.Context, d webjob.Digest) (bool, error) {
+func (r payloadStore) HasPayload(ctx context.Context, d webjob.Digest) (bool, error) {
 	if _, err := r.hold(ctx, webjob.HoldPayload, webjob.HeldBlob{Digest: d}); err != nil {
 		return false, err
 	}
@@ -40,7 +43,7 @@ func (r *Repository) HasPayload(ctx context.Context, d webjob.Digest) (bool, err
 // OpenPayload opens a payload for operators, who look at it before they sign. Among the
 // blobs there are parts of results, too: only what a version of a job or a draft that
 // waits names is a payload.
-func (r *Repository) OpenPayload(ctx context.Context, d webjob.Digest) (io.ReadSeekCloser, error) {
+func (r payloadStore) OpenPayload(ctx context.Context, d webjob.Digest) (io.ReadSeekCloser, error) {
 	is, err := r.store.IsPayload(ctx, d)
 	if err != nil {
 		return nil, err
@@ -53,7 +56,7 @@ func (r *Repository) OpenPayload(ctx context.Context, d webjob.Digest) (io.ReadS
 }
 
 // proposes reports whether a draft that waits has the payload.
-func (r *Repository) proposes(d webjob.Digest) bool {
+func (r payloadStore) proposes(d webjob.Digest) bool {
 	for _, draft := range r.Drafts() {
 		for _, text := range draft.Manifests {
 			m, err := trust.ParseManifest(text, webjob.DigestOf(text), draft.Created)
@@ -66,7 +69,7 @@ func (r *Repository) proposes(d webjob.Digest) bool {
 }
 
 // hold holds payloads from before they are looked for.
-func (r *Repository) hold(ctx context.Context, use string, payloads ...webjob.HeldBlob) ([]int64, error) {
+func (r payloadStore) hold(ctx context.Context, use string, payloads ...webjob.HeldBlob) ([]int64, error) {
 	if len(payloads) == 0 {
 		return nil, nil
 	}
@@ -75,7 +78,7 @@ func (r *Repository) hold(ctx context.Context, use string, payloads ...webjob.He
 
 // HoldDrafts holds the payloads of the drafts that wait: those of a version before this one
 // are not held yet. Call it before blobs are swept.
-func (r *Repository) HoldDrafts(ctx context.Context) error {
+func (r drafts) HoldDrafts(ctx context.Context) error {
 	for _, d := range r.Drafts() {
 		if len(d.Manifests) == 0 {
 			continue
@@ -103,7 +106,7 @@ func (r *Repository) HoldDrafts(ctx context.Context) error {
 }
 
 // holdPayloads holds the payloads of new versions, and makes sure that they were uploaded.
-func (r *Repository) holdPayloads(ctx context.Context, d *trust.Draft) ([]int64, error) {
+func (r payloadStore) holdPayloads(ctx context.Context, d *trust.Draft) ([]int64, error) {
 	var payloads []webjob.Payload
 	var blobs []webjob.HeldBlob
 	for _, text := range d.Manifests {
@@ -127,7 +130,7 @@ func (r *Repository) holdPayloads(ctx context.Context, d *trust.Draft) ([]int64,
 	return held, nil
 }
 
-func (r *Repository) checkPayload(ctx context.Context, p webjob.Payload) error {
+func (r payloadStore) checkPayload(ctx context.Context, p webjob.Payload) error {
 	content, size, err := r.blobs.Open(ctx, p.Digest)
 	if webjob.KindOf(err) == webjob.NotFound {
 		return webjob.Errorf(webjob.Invalid, "payload %s for %s was not uploaded; upload it first", p.Digest, p.Platform)
