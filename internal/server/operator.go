@@ -10,7 +10,7 @@ import (
 )
 
 // operatorHandlers translate the requests of operators.
-type operatorHandlers struct{ *Server }
+type operatorHandlers struct{ scope }
 
 func (s operatorHandlers) handleServer(w http.ResponseWriter, _ *http.Request, _ *access.Actor) error {
 	return writeJSON(w, http.StatusOK, api.ServerInfo{EndpointURL: s.settings.URL, Version: webjob.Version()})

@@ -13,7 +13,7 @@ import (
 )
 
 // fleetHandlers translate the requests about orders, hooks, overrides and what clients may.
-type fleetHandlers struct{ *Server }
+type fleetHandlers struct{ scope }
 
 func (s fleetHandlers) handleSelect(w http.ResponseWriter, r *http.Request, a *access.Actor) error {
 	var request api.SelectRequest

@@ -13,7 +13,7 @@ import (
 
 // peopleHandlers translate the requests about who is let in and what they did: operators,
 // tokens, clients, the audit log. Package identity decides.
-type peopleHandlers struct{ *Server }
+type peopleHandlers struct{ scope }
 
 // handleLogin makes an operator of whoever holds a token. It is an act of the new operator;
 // a try without a good token is nobody's.

@@ -7,8 +7,11 @@ import (
 	"webjob.dev/webjob/internal/access"
 )
 
+// scope says on which clients an actor may do what.
+type scope struct{ *Server }
+
 // mayOn asks whether the actor has the right on a client, by its id.
-func (s *Server) mayOn(ctx context.Context, a *access.Actor, right webjob.Right, id string) error {
+func (s scope) mayOn(ctx context.Context, a *access.Actor, right webjob.Right, id string) error {
 	if a.MayEverywhere(right) == nil {
 		return nil
 	}
@@ -21,7 +24,7 @@ func (s *Server) mayOn(ctx context.Context, a *access.Actor, right webjob.Right,
 
 // sees returns what tells whether the actor may look at a client, by its id. One that is
 // not known is seen only by who sees all.
-func (s *Server) sees(ctx context.Context, a *access.Actor) func(id string) bool {
+func (s scope) sees(ctx context.Context, a *access.Actor) func(id string) bool {
 	if a.SeesAll() {
 		return func(string) bool { return true }
 	}
@@ -33,7 +36,7 @@ func (s *Server) sees(ctx context.Context, a *access.Actor) func(id string) bool
 
 // mayOnOrder asks whether the actor has the right on every client of an order: those that
 // have runs of it, and those that would get some.
-func (s *Server) mayOnOrder(ctx context.Context, a *access.Actor, right webjob.Right, id string) (webjob.OrderStatus, error) {
+func (s scope) mayOnOrder(ctx context.Context, a *access.Actor, right webjob.Right, id string) (webjob.OrderStatus, error) {
 	o, err := s.store.Order(ctx, id)
 	if err != nil {
 		return o, err
@@ -49,7 +52,7 @@ func (s *Server) mayOnOrder(ctx context.Context, a *access.Actor, right webjob.R
 	return o, a.MayOnAll(right, clients)
 }
 
-func (s *Server) clientsOf(ctx context.Context, o webjob.OrderStatus) ([]webjob.Client, error) {
+func (s scope) clientsOf(ctx context.Context, o webjob.OrderStatus) ([]webjob.Client, error) {
 	joins, err := joiner(o)
 	if err != nil {
 		return nil, err

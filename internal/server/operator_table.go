@@ -34,7 +34,7 @@ const (
 // operatorTable is the table. A new route needs a line here.
 func (s *Server) operatorTable() []route {
 	const reads, changes = false, true
-	o, f, r, p := operatorHandlers{s}, fleetHandlers{s}, repositoryHandlers{s}, peopleHandlers{s}
+	o, f, r, p := operatorHandlers{scope{s}}, fleetHandlers{scope{s}}, repositoryHandlers{s}, peopleHandlers{scope{s}}
 	return []route{
 		{"GET " + api.PathServer, webjob.MayView, some, "server.show", reads, o.handleServer},
 		{"POST " + api.PathRenew, webjob.MayView, some, "operator.renew", changes, p.handleRenew},
@@ -91,7 +91,7 @@ func (s *Server) operatorTable() []route {
 // OperatorHandler serves operators: the interface that webjobctl uses.
 func (s *Server) OperatorHandler() http.Handler {
 	rt := s.routes("operator")
-	rt.handle("POST "+api.PathLogin, peopleHandlers{s}.handleLogin)
+	rt.handle("POST "+api.PathLogin, peopleHandlers{scope{s}}.handleLogin)
 	for _, line := range s.operatorTable() {
 		rt.operate(line)
 	}
