@@ -57,6 +57,9 @@ func oldTables(file string) error {
 	return db.Close()
 }
 
+// oldTickets are the columns of tickets that clients did not choose.
+var oldTickets = map[string]string{"counter": "number", "branch": "1", "abandoned": "'[]'"}
+
 // copyTable copies what both versions have of a table.
 func copyTable(db *sql.DB, table string) error {
 	old, err := texts(db, fmt.Sprintf(`SELECT name FROM pragma_table_info('%s', 'main')`, table))
@@ -73,6 +76,8 @@ func copyTable(db *sql.DB, table string) error {
 		switch {
 		case table == "certificates" && column == "client":
 			value = "holder"
+		case table == "chains" && oldTickets[column] != "":
+			value = oldTickets[column]
 		case strings.HasPrefix(table, "order_") && column == "state":
 			value = "iif(state = 'offered', 'queued', state)" // which were not told apart
 		case !slices.Contains(now, column):
