@@ -41,30 +41,38 @@ func (d *book) know(policy *trust.Policy, status webjob.OrderStatus) error {
 	if o != nil && o.status.Revision > status.Revision {
 		return nil
 	}
-	signed, err := policy.OpenOrder(status.Envelope)
-	if err != nil {
-		return err
-	}
-	var within *webjob.Selector
-	if status.Within != "" {
-		selector, err := webjob.ParseSelector(status.Within)
-		if err != nil {
+	if o == nil {
+		var err error
+		if o, err = open(policy, status); err != nil {
 			return err
 		}
-		within = &selector
+		d.orders[status.ID] = o
+		if o.signed.Schedule != nil && o.signed.Schedule.Agent {
+			d.keeping++
+		}
 	}
 	if status.Counts = maps.Clone(status.Counts); status.Counts == nil { // the caller's goes on to whoever asked
 		status.Counts = webjob.Counts{}
 	}
-	if o == nil {
-		o = &order{runs: map[string]*run{}, running: map[webjob.RunState]int64{}}
-		d.orders[status.ID] = o
-		if status.Schedule != nil && status.Schedule.Agent {
-			d.keeping++
-		}
-	}
-	o.status, o.signed, o.within = status, signed, within
+	o.status = status
 	return nil
+}
+
+// open reads what an order says.
+func open(policy *trust.Policy, status webjob.OrderStatus) (*order, error) {
+	signed, err := policy.OpenOrder(status.Envelope)
+	if err != nil {
+		return nil, err
+	}
+	o := &order{signed: signed, runs: map[string]*run{}, running: map[webjob.RunState]int64{}}
+	if status.Within != "" {
+		selector, err := webjob.ParseSelector(status.Within)
+		if err != nil {
+			return nil, err
+		}
+		o.within = &selector
+	}
+	return o, nil
 }
 
 // drop forgets an order and its runs; mu is held.
@@ -90,6 +98,12 @@ func (d *book) list() []*order {
 		orders = append(orders, o)
 	}
 	return orders
+}
+
+func (d *book) isStale(o *order) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return o.stale
 }
 
 func (d *book) order(id string) *order {

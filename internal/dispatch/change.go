@@ -156,36 +156,31 @@ func (d changes) later(ctx context.Context, o *order, err error) {
 	d.mu.Unlock()
 	tell(d.stale)
 	if ctx.Err() == nil {
-		d.Log.Warn("an order will be carried on later", "order", o.status.ID, "error", err)
+		d.Log.Warn("an order will be carried on later", "order", o.signed.ID, "error", err)
 	}
 }
 
-// refreshEvery is the shortest time between two looks at orders that are to be read anew.
-const refreshEvery = 200 * time.Millisecond
+// The shortest time between two looks at orders that are to be read anew, and the longest
+// while some cannot be.
+const (
+	refreshEvery = 200 * time.Millisecond
+	refreshLate  = 10 * time.Second
+)
 
 // Refresh reads orders anew of which the cache is known to be out of date, and carries
 // them on, until ctx ends. Every server does this for its own cache.
 func (d changes) Refresh(ctx context.Context) {
+	wait := refreshEvery
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-d.stale:
 		}
-		for _, o := range d.list() {
-			d.mu.Lock()
-			id, stale := o.status.ID, o.stale
-			d.mu.Unlock()
-			if !stale {
-				continue
-			}
-			err := d.reload(ctx, id)
-			if err == nil {
-				err = errors.Join(d.judge(ctx, o), d.join(ctx, o))
-			}
-			d.later(ctx, o, err)
+		if wait = min(2*wait, refreshLate); d.refresh(ctx) {
+			wait = refreshEvery
 		}
-		timer := time.NewTimer(refreshEvery)
+		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -193,6 +188,23 @@ func (d changes) Refresh(ctx context.Context) {
 		case <-timer.C:
 		}
 	}
+}
+
+// refresh is one look. It reports whether all could be carried on.
+func (d changes) refresh(ctx context.Context) (all bool) {
+	all = true
+	for _, o := range d.list() {
+		if !d.isStale(o) {
+			continue
+		}
+		err := d.reload(ctx, o.signed.ID)
+		if err == nil {
+			err = errors.Join(d.judge(ctx, o), d.join(ctx, o))
+		}
+		d.later(ctx, o, err)
+		all = all && err == nil
+	}
+	return all
 }
 
 // Ended is told when the result of a run is durable. What cannot be carried out of that

@@ -96,7 +96,7 @@ func (d clock) keep(ctx context.Context, o *order) (next time.Time, err error) {
 // expire gives up what did not begin in the window, and ends the order when nothing is
 // left of it. What is on offer may still come until the offer is over.
 func (d clock) expire(ctx context.Context, o *order) error {
-	id := o.status.ID
+	id := o.signed.ID
 	moved := int64(0)
 	for _, move := range moves(runExpire, nil) {
 		n, err := d.Store.MoveRuns(ctx, id, move, now())
@@ -179,12 +179,12 @@ func (d clock) repeat(ctx context.Context, o *order, status webjob.OrderStatus, 
 // so that the rest need not wait for a machine that is gone.
 func (d clock) replaceCanary(ctx context.Context, o *order, at time.Time) error {
 	for _, move := range moves(runBack, d.canaryOffered(o, at)) {
-		n, err := d.Store.MoveRuns(ctx, o.status.ID, move, now())
+		n, err := d.Store.MoveRuns(ctx, o.signed.ID, move, now())
 		if err != nil {
 			return err
 		}
 		if n > 0 {
-			if err := d.reload(ctx, o.status.ID); err != nil {
+			if err := d.reload(ctx, o.signed.ID); err != nil {
 				return err
 			}
 		}
@@ -206,16 +206,16 @@ func (d clock) replaceCanary(ctx context.Context, o *order, at time.Time) error 
 	slices.SortFunc(here, byRank)
 	d.mu.Unlock()
 	for i := range min(len(away), len(here)) {
-		err := d.Store.SwapRanks(ctx, o.status.ID, away[i].id, here[i].id)
+		err := d.Store.SwapRanks(ctx, o.signed.ID, away[i].id, here[i].id)
 		if err != nil && webjob.KindOf(err) != webjob.Conflict {
 			return err
 		}
-		d.Log.Info("another client takes the place of one of the canary that is away", "order", o.status.ID, "away", away[i].client, "client", here[i].client)
+		d.Log.Info("another client takes the place of one of the canary that is away", "order", o.signed.ID, "away", away[i].client, "client", here[i].client)
 	}
 	if len(away) == 0 || len(here) == 0 {
 		return nil
 	}
-	return d.reload(ctx, o.status.ID)
+	return d.reload(ctx, o.signed.ID)
 }
 
 // canaryOffered returns the runs of the canary that are offered to clients which are away.

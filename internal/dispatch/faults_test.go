@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -167,36 +168,13 @@ func ignoreConflict(err error) error {
 // settle does what goes on by itself until nothing is stale.
 func settle(t *testing.T, d *Dispatcher) {
 	t.Helper()
-	isStale := func() bool {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		for _, o := range d.orders {
-			if o.stale {
-				return true
-			}
-		}
-		return false
-	}
-	for isStale() { // again: what was cut at the end of a round is stale
-		refresh(t, d, isStale)
-	}
-}
-
-func refresh(t *testing.T, d *Dispatcher, isStale func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() { d.Refresh(ctx); close(done) }()
-	defer func() { cancel(); <-done }()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
-		if !isStale() {
+	for range 20 {
+		if !slices.ContainsFunc(d.list(), d.isStale) {
 			return
 		}
-		if time.Now().After(deadline) {
-			t.Fatal("orders stay stale")
-		}
-		tell(d.stale)
+		d.refresh(t.Context())
 	}
+	t.Fatal("orders stay stale")
 }
 
 // agree checks that memory and store say the same.

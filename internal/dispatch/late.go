@@ -22,7 +22,7 @@ func (d changes) Join(ctx context.Context, client string) error {
 		if !d.takesLate(o) {
 			continue
 		}
-		v, err := d.Store.JobVersion(ctx, o.status.Job, o.status.Version)
+		v, err := d.Store.JobVersion(ctx, o.signed.Job, o.signed.Version)
 		if err != nil {
 			return err
 		}
@@ -38,7 +38,7 @@ func (d changes) join(ctx context.Context, o *order) error {
 	if !d.takesLate(o) {
 		return nil
 	}
-	v, err := d.Store.JobVersion(ctx, o.status.Job, o.status.Version)
+	v, err := d.Store.JobVersion(ctx, o.signed.Job, o.signed.Version)
 	if err != nil {
 		return err
 	}
@@ -79,14 +79,14 @@ func (d changes) joinAll(ctx context.Context, o *order, v webjob.JobVersion, cli
 	if err := d.room(len(runs)); err != nil {
 		return err
 	}
-	added, err := d.Store.JoinOrder(ctx, o.status.ID, runs)
+	added, err := d.Store.JoinOrder(ctx, o.signed.ID, runs)
 	if err != nil {
 		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, r := range added {
-		if d.orders[o.status.ID] == o && o.runs[r.Run] == nil {
+		if d.orders[o.signed.ID] == o && o.runs[r.Run] == nil {
 			o.status.Counts[webjob.RunQueued]++
 			d.attach(o, r)
 		}

@@ -146,11 +146,11 @@ func (d waits) storeWord(ctx context.Context, said word) error {
 		}
 		for o, runs := range byOrder {
 			for _, move := range moves(c.event, runs) {
-				if _, err := d.Store.MoveRuns(ctx, o.status.ID, move, now()); err != nil {
+				if _, err := d.Store.MoveRuns(ctx, o.signed.ID, move, now()); err != nil {
 					return err
 				}
 			}
-			if err := d.reload(ctx, o.status.ID); err != nil {
+			if err := d.reload(ctx, o.signed.ID); err != nil {
 				return err
 			}
 			d.later(ctx, o, d.judge(ctx, o))

@@ -14,10 +14,12 @@ import (
 
 // order is an order that has not ended, as the cache has it.
 type order struct {
+	signed *trust.SignedOrder // what it says; never changes
+	within *webjob.Selector   // nor does this; nil for all clients
+
+	// mu of the book guards the rest.
 	status  webjob.OrderStatus
-	signed  *trust.SignedOrder
-	within  *webjob.Selector // nil for all clients
-	runs    map[string]*run  // queued and offered ones
+	runs    map[string]*run // queued and offered ones
 	running map[webjob.RunState]int64
 	started bool // the canary has passed, and the rest was told
 	stale   bool // is to be read anew: the store could not be asked
