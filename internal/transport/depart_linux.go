@@ -2,8 +2,8 @@ package transport
 
 import (
 	"errors"
-	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -11,87 +11,99 @@ import (
 
 // departures tells when peers of parked connections leave: nobody reads from these, and
 // without reading Go does not learn of it. The kernel tells one thread for all of them;
-// a read for each would be a goroutine for each.
+// a read for each would be a goroutine for each. A connection is handed to the kernel once,
+// when it is parked first, and again only after it was told of.
 type departures struct {
 	start sync.Once
 	poll  int // epoll; -1 when there is none: then a departure is noticed at the end of the wait
 	ender int // eventfd that ends the thread
 
-	mu    sync.Mutex
-	last  uint64
-	left  map[uint64]func()
-	ended bool // the descriptors are closed, and their numbers may be others'
+	mu      sync.Mutex
+	last    uint64
+	watched map[uint64]*peer
+	ended   bool // the descriptors are closed, and their numbers may be others'
 }
 
-// watch names a connection that is watched; the zero watch is none.
+// watch is what departures has of a connection.
 type watch struct {
-	id   uint64
-	conn syscall.RawConn
+	id     uint64 // 0: not watched yet
+	closed bool
+	told   atomic.Bool // the kernel told of it, and tells no more until it is asked again
 }
 
 // ending is the id of the eventfd.
 const ending = 0
 
-func (d *departures) add(conn net.Conn, left func()) watch {
+// watch has the connection that p parks told of when its peer leaves.
+func (d *departures) watch(p *peer) {
 	d.start.Do(d.run)
-	source, ok := conn.(syscall.Conn)
-	if !ok || d.poll < 0 {
-		return watch{}
+	operation := d.operation(p)
+	if operation == 0 {
+		return
+	}
+	source, ok := p.Conn.(syscall.Conn)
+	if !ok {
+		return
 	}
 	raw, err := source.SyscallConn()
 	if err != nil {
-		return watch{}
+		return // it is closed
 	}
-	d.mu.Lock()
-	d.last++
-	w := watch{id: d.last, conn: raw}
-	d.left[w.id] = left
-	d.mu.Unlock()
-	var added error
-	err = raw.Control(func(fd uintptr) {
+	_ = raw.Control(func(fd uintptr) { // else it is closed
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		if d.ended {
-			return
+		if !d.ended { // what cannot be watched is noticed at the end of the wait
+			_ = d.control(operation, int(fd), p.watch.id, unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR|unix.EPOLLONESHOT)
 		}
-		added = d.control(unix.EPOLL_CTL_ADD, int(fd), w.id, unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR|unix.EPOLLONESHOT)
 	})
-	if errors.Join(err, added) != nil {
-		d.forget(w.id)
-		return watch{}
+}
+
+// operation returns what is to be asked of the kernel, 0 for nothing.
+func (d *departures) operation(p *peer) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.poll < 0 || p.watch.closed:
+		return 0
+	case p.watch.id == 0:
+		d.last++
+		p.watch.id = d.last
+		d.watched[p.watch.id] = p
+		return unix.EPOLL_CTL_ADD
+	case p.watch.told.Swap(false):
+		return unix.EPOLL_CTL_MOD
 	}
-	return w
+	return 0
 }
 
 func (d *departures) control(operation, fd int, id uint64, events uint32) error {
 	return unix.EpollCtl(d.poll, operation, fd, &unix.EpollEvent{Events: events, Fd: int32(uint32(id)), Pad: int32(uint32(id >> 32))}) //nolint:gosec // 64 bits of ours
 }
 
-// remove ends a watch; what left before may still be told.
-func (d *departures) remove(w watch) {
-	if w.conn == nil {
-		return
-	}
-	d.forget(w.id)
-	_ = w.conn.Control(func(fd uintptr) { // of a closed one the kernel has forgotten
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if !d.ended {
-			_ = unix.EpollCtl(d.poll, unix.EPOLL_CTL_DEL, int(fd), nil)
-		}
-	})
-}
-
-func (d *departures) forget(id uint64) (left func()) {
+// forget ends the watch of a connection that is closed: the kernel has forgotten it.
+func (d *departures) forget(p *peer) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	left = d.left[id]
-	delete(d.left, id)
-	return left
+	p.watch.closed = true
+	delete(d.watched, p.watch.id)
+}
+
+// tell tells a connection that its peer has left.
+func (d *departures) tell(id uint64) {
+	d.mu.Lock()
+	p := d.watched[id]
+	d.mu.Unlock()
+	if p == nil {
+		return
+	}
+	p.watch.told.Store(true) // before it is looked whether it is parked: who parks it now asks again
+	if parked := p.parked.Load(); parked != nil {
+		parked.depart()
+	}
 }
 
 func (d *departures) run() {
-	d.left = map[uint64]func(){}
+	d.watched = map[uint64]*peer{}
 	d.poll = -1
 	poll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -127,9 +139,7 @@ func (d *departures) wait() {
 				_ = errors.Join(unix.Close(d.poll), unix.Close(d.ender)) // nothing was written
 				return
 			}
-			if left := d.forget(id); left != nil {
-				left()
-			}
+			d.tell(id)
 		}
 	}
 }

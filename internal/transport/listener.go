@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -91,6 +92,9 @@ type peer struct {
 	guest *guest
 	home  *Listener
 
+	watch  watch
+	parked atomic.Pointer[Parked] // what is told when its peer leaves
+
 	mu     sync.Mutex
 	held   *[]byte // what was written and not sent yet, of corkBytes; nil: not corked
 	broken error   // of sending what was held: TLS took it for sent, so that nothing may follow
@@ -101,6 +105,7 @@ func (p *peer) Close() error {
 	if p.guest != nil {
 		p.guest.leave()
 	}
+	p.home.departures.forget(p)
 	return p.Conn.Close()
 }
 

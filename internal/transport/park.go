@@ -17,9 +17,9 @@ type Parked struct {
 	conn *tls.Conn
 	peer *peer
 
-	mu    sync.Mutex
-	watch watch
-	over  bool
+	mu   sync.Mutex
+	left func()
+	over bool
 }
 
 // Park takes the connection of a request. It returns nil when it cannot be taken: over
@@ -49,12 +49,20 @@ func Park(w http.ResponseWriter, r *http.Request) *Parked {
 func (p *Parked) OnLeave(left func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.watch = p.peer.home.departures.add(p.peer.Conn, func() {
-		if p.end() {
-			closeNow(p.conn)
-			left()
-		}
-	})
+	if p.over {
+		return // the connection may be others' already
+	}
+	p.left = left
+	p.peer.parked.Store(p)
+	p.peer.home.departures.watch(p.peer)
+}
+
+// depart drops a connection whose peer has left.
+func (p *Parked) depart() {
+	if p.end() {
+		closeNow(p.conn)
+		p.left()
+	}
 }
 
 // end reports whether it is the first to end the wait.
@@ -65,7 +73,7 @@ func (p *Parked) end() bool {
 		return false
 	}
 	p.over = true
-	p.peer.home.departures.remove(p.watch)
+	p.peer.parked.CompareAndSwap(p, nil)
 	return true
 }
 

@@ -118,6 +118,62 @@ func TestParkedConnections(t *testing.T) {
 	}
 }
 
+// A peer that leaves is noticed, too, when its request before was answered at once, and when
+// it left while its request was read.
+func TestDeparturesAreNotMissed(t *testing.T) {
+	type step struct{ answer, soon, hold bool } // soon: before it is watched
+	steps, held, left := make(chan step, 1), make(chan struct{}), make(chan struct{}, 9)
+	dial := served(t, NewDoor(10), func(w http.ResponseWriter, r *http.Request) {
+		s := <-steps
+		if s.hold {
+			<-held
+		}
+		p := Park(w, r)
+		if p == nil {
+			t.Error("the connection was not parked")
+			return
+		}
+		onLeave := func() { left <- struct{}{} }
+		if !s.soon {
+			p.OnLeave(onLeave)
+		}
+		if s.answer {
+			if err := p.Answer("text/plain", []byte("x")); err != nil {
+				t.Error(err)
+			}
+		}
+		if s.soon {
+			p.OnLeave(onLeave)
+		}
+	})
+	for _, s := range [][]step{
+		{{answer: true, soon: true}, {}},
+		{{answer: true}, {answer: true, soon: true}, {}},
+		{{answer: true}, {hold: true}},
+		{{hold: true}},
+	} {
+		conn := dial()
+		for _, step := range s {
+			steps <- step
+			ask(t, conn)
+			if step.answer {
+				answered(t, conn, "x")
+			}
+			if step.hold {
+				_ = conn.(*tls.Conn).NetConn().Close()
+				time.Sleep(50 * time.Millisecond) // it may be told of now, while it is not parked
+				held <- struct{}{}
+			}
+		}
+		_ = conn.Close()
+		select {
+		case <-left:
+		case <-time.After(30 * time.Second):
+			t.Fatalf("a departure after %+v was not noticed", s)
+		}
+	}
+}
+
 // end closes a pipe's other end too.
 type fake struct {
 	net.Conn
