@@ -209,8 +209,9 @@ type Orders interface {
 	// left alone. It returns those that were added; of an order that has ended, none.
 	JoinOrder(ctx context.Context, order string, runs []OrderRun) (added []OrderRun, err error)
 	// OfferRuns gives runs of open orders that are queued, or offered and not taken, to
-	// their clients. It returns those that it gave; others have changed meanwhile.
-	OfferRuns(ctx context.Context, offers []Offer) (given []Offer, err error)
+	// their clients, who may take them until a time. It returns those that it gave; others
+	// have changed meanwhile.
+	OfferRuns(ctx context.Context, offers []Offer, until time.Time) (given []string, err error)
 	// HoldRuns notes that clients say that they hold queued or offered runs: they are
 	// offered, until a time. Others are left alone.
 	HoldRuns(ctx context.Context, runs []string, until time.Time) error
@@ -245,11 +246,10 @@ type RunMove struct {
 	OfferedBefore time.Time
 }
 
-// Offer is a run that its client may take until a time.
+// Offer is a run that its client may take.
 type Offer struct {
 	Order string
 	Run   string
-	Until time.Time
 	// Start and NextStart are for orders with a rate: when the order may start a run now,
 	// and when it may start the one after this. When Start is not so, the run is not given.
 	Start, NextStart time.Time

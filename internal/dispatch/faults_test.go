@@ -69,11 +69,11 @@ func (s *interleaved) JoinOrder(ctx context.Context, order string, runs []webjob
 	return s.Store.JoinOrder(ctx, order, runs)
 }
 
-func (s *interleaved) OfferRuns(ctx context.Context, offers []webjob.Offer) ([]webjob.Offer, error) {
+func (s *interleaved) OfferRuns(ctx context.Context, offers []webjob.Offer, until time.Time) ([]string, error) {
 	if err := s.call("OfferRuns"); err != nil {
 		return nil, err
 	}
-	return s.Store.OfferRuns(ctx, offers)
+	return s.Store.OfferRuns(ctx, offers, until)
 }
 
 func (s *interleaved) HoldRuns(ctx context.Context, runs []string, until time.Time) error {

@@ -19,7 +19,7 @@ type offering struct {
 // portion is how many requests are looked at with the lock held once, and how many share
 // a change of the store; several such changes are under way at a time.
 const (
-	portion  = 128
+	portion  = 1024
 	underWay = 4
 )
 
@@ -71,18 +71,19 @@ func (d waits) storeOffers(ctx context.Context, batch []*offering) {
 			offers = append(offers, picked.offer)
 		}
 	}
-	given, err := d.Store.OfferRuns(context.WithoutCancel(ctx), offers)
+	until := now().Add(offerTime)
+	runs, err := d.Store.OfferRuns(context.WithoutCancel(ctx), offers, until)
 	if err != nil {
 		d.Log.Error("runs could not be offered; tried again in a second", "error", err)
 	}
-	until := make(map[string]time.Time, len(given))
-	for _, offer := range given {
-		until[offer.Run] = offer.Until
+	given := make(map[string]bool, len(runs))
+	for _, run := range runs {
+		given[run] = true
 	}
 	stale := map[string]bool{}
 	d.mu.Lock()
 	for _, o := range batch {
-		d.complete(o, until, stale, err != nil)
+		d.complete(o, given, until, stale, err != nil)
 	}
 	d.mu.Unlock()
 	if err != nil {
@@ -97,15 +98,14 @@ func (d waits) storeOffers(ctx context.Context, batch []*offering) {
 }
 
 // complete answers a request with the offers that were stored; mu is held.
-func (d waits) complete(o *offering, until map[string]time.Time, stale map[string]bool, failed bool) {
+func (d waits) complete(o *offering, given map[string]bool, until time.Time, stale map[string]bool, failed bool) {
 	w := o.waiter
 	w.offering = false
 	for _, picked := range o.offers {
 		r := picked.run
 		r.offering = false
-		end, given := until[r.id]
 		switch {
-		case !given:
+		case !given[r.id]:
 			if stale[r.order.status.ID] = true; failed {
 				r.order.stale = true // its place of the rate was not taken
 			}
@@ -113,7 +113,7 @@ func (d waits) complete(o *offering, until map[string]time.Time, stale map[strin
 		case r.order.runs[r.id] != r:
 			continue // it has ended in this moment
 		}
-		if r.until = end; r.state == webjob.RunQueued {
+		if r.until = until; r.state == webjob.RunQueued {
 			r.move(webjob.RunOffered)
 		}
 		o.work.Offers = append(o.work.Offers, wire.Offer{Run: r.id, At: r.at, Order: r.order.status.Envelope})

@@ -137,7 +137,7 @@ func (o *order) mayStart(r *run, at time.Time) (bool, time.Time) {
 // offered before, and has not arrived, has its place already.
 func (o *order) offer(r *run, at time.Time) webjob.Offer {
 	r.offering = true
-	offer := webjob.Offer{Order: o.status.ID, Run: r.id, Until: at.Add(offerTime)}
+	offer := webjob.Offer{Order: o.status.ID, Run: r.id}
 	if o.status.Rate > 0 && r.state == webjob.RunQueued {
 		offer.Start = o.status.NextStart
 		offer.NextStart = later(at, o.status.NextStart).Add(time.Hour / time.Duration(o.status.Rate)).Truncate(time.Microsecond)

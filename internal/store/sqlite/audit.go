@@ -11,13 +11,13 @@ import (
 )
 
 // recorded makes a change put the act of its context into the audit log, too.
-func recorded(ctx context.Context, apply func(context.Context, *sql.Conn) error) (withAct func(context.Context, *sql.Conn) error, failed func()) {
+func recorded(ctx context.Context, apply func(context.Context, *conn) error) (withAct func(context.Context, *conn) error, failed func()) {
 	act := webjob.ActOf(ctx)
 	if act == nil || act.Recorded() {
 		return apply, func() {}
 	}
 	mine := false
-	return func(ctx context.Context, c *sql.Conn) error {
+	return func(ctx context.Context, c *conn) error {
 			if err := apply(ctx, c); err != nil {
 				return err
 			}
@@ -32,7 +32,7 @@ func recorded(ctx context.Context, apply func(context.Context, *sql.Conn) error)
 		}
 }
 
-func appendActs(ctx context.Context, c *sql.Conn, acts []webjob.Act) error {
+func appendActs(ctx context.Context, c *conn, acts []webjob.Act) error {
 	sequence, hash := int64(0), webjob.EmptyDigest
 	err := c.QueryRowContext(ctx, `SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1`).Scan(&sequence, &hash)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -54,7 +54,7 @@ func appendActs(ctx context.Context, c *sql.Conn, acts []webjob.Act) error {
 
 // RecordActs implements [webjob.Audit].
 func (s auditTable) RecordActs(ctx context.Context, acts ...webjob.Act) error {
-	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error { return appendActs(ctx, c, acts) })
+	return s.quietly(ctx, func(ctx context.Context, c *conn) error { return appendActs(ctx, c, acts) })
 }
 
 const auditColumns = `sequence, hash, text`
@@ -109,7 +109,7 @@ func (s auditTable) AuditHead(ctx context.Context) (webjob.AuditEntry, error) {
 
 // Lease implements [webjob.Leases]. One server has the file, so its clock is the store's.
 func (s auditTable) Lease(ctx context.Context, name, holder string, ttl time.Duration) (held bool, err error) {
-	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+	err = s.quietly(ctx, func(ctx context.Context, c *conn) error {
 		now := time.Now()
 		result, err := c.ExecContext(ctx, `INSERT INTO leases (name, holder, ends) VALUES (?1, ?2, ?3)
 			ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, ends = excluded.ends WHERE holder = excluded.holder OR ends <= ?4`,
@@ -126,7 +126,7 @@ func (s auditTable) Lease(ctx context.Context, name, holder string, ttl time.Dur
 
 // EndLease implements [webjob.Leases].
 func (s auditTable) EndLease(ctx context.Context, name, holder string) error {
-	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return s.quietly(ctx, func(ctx context.Context, c *conn) error {
 		_, err := c.ExecContext(ctx, `DELETE FROM leases WHERE name = ? AND holder = ?`, name, holder)
 		return err
 	})

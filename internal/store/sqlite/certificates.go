@@ -9,7 +9,7 @@ import (
 	"webjob.dev/webjob"
 )
 
-func addCertificate(ctx context.Context, c *sql.Conn, role webjob.Role, holder string, certificate webjob.Certificate) error {
+func addCertificate(ctx context.Context, c *conn, role webjob.Role, holder string, certificate webjob.Certificate) error {
 	_, err := c.ExecContext(ctx, `INSERT INTO certificates (serial, role, holder, not_after) VALUES (?, ?, ?, ?)`,
 		certificate.Serial.String(), role, holder, micros(certificate.NotAfter))
 	return err
@@ -17,7 +17,7 @@ func addCertificate(ctx context.Context, c *sql.Conn, role webjob.Role, holder s
 
 // revokeHolder revokes the certificates of a client or operator, and the tokens that
 // name it.
-func revokeHolder(ctx context.Context, c *sql.Conn, role webjob.Role, holder string, at time.Time) error {
+func revokeHolder(ctx context.Context, c *conn, role webjob.Role, holder string, at time.Time) error {
 	if _, err := c.ExecContext(ctx, `UPDATE certificates SET revoked_at = ? WHERE role = ? AND holder = ? AND revoked_at IS NULL`, micros(at), role, holder); err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (s clientTable) RevokedCertificates(ctx context.Context, now time.Time) ([]
 
 // PruneCertificates implements [webjob.Clients].
 func (s clientTable) PruneCertificates(ctx context.Context, now time.Time) error {
-	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return s.quietly(ctx, func(ctx context.Context, c *conn) error {
 		_, err := c.ExecContext(ctx, `DELETE FROM certificates WHERE not_after <= ?`, micros(now))
 		return err
 	})

@@ -10,7 +10,7 @@ import (
 
 // SaveChains implements [webjob.Clients].
 func (s clientTable) SaveChains(ctx context.Context, chains []webjob.Chain) error {
-	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return s.quietly(ctx, func(ctx context.Context, c *conn) error {
 		for _, chain := range chains {
 			_, err := c.ExecContext(ctx, `INSERT INTO chains (client, line, generation, number, ticket, address, at) VALUES (?, ?, ?, ?, ?, ?, ?)
 				ON CONFLICT (client, line) DO UPDATE SET generation = excluded.generation, number = excluded.number, ticket = excluded.ticket,
@@ -46,7 +46,7 @@ func (s clientTable) AddClone(ctx context.Context, clone webjob.Clone, deliverie
 	if err != nil {
 		return err
 	}
-	return s.changeOf(ctx, &subjects{clients: []string{clone.Client}}, func(ctx context.Context, c *sql.Conn) error {
+	return s.changeOf(ctx, &subjects{clients: []string{clone.Client}}, func(ctx context.Context, c *conn) error {
 		if _, err := c.ExecContext(ctx, `UPDATE clients SET clone = ? WHERE id = ?`, string(encoded), clone.Client); err != nil {
 			return err
 		}

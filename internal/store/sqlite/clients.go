@@ -17,7 +17,7 @@ func (s clientTable) Enroll(ctx context.Context, secret webjob.Digest, client we
 	if err != nil {
 		return err
 	}
-	return s.changeOf(ctx, &subjects{clients: []string{client.ID}}, func(ctx context.Context, c *sql.Conn) error {
+	return s.changeOf(ctx, &subjects{clients: []string{client.ID}}, func(ctx context.Context, c *conn) error {
 		token, err := useToken(ctx, c, secret, webjob.RoleClient, client.ID)
 		if err != nil {
 			return err
@@ -43,7 +43,7 @@ func (s clientTable) Enroll(ctx context.Context, secret webjob.Digest, client we
 
 // takeBack gives a known client a new key. What the machine of before said of itself, and
 // what was said against it, is forgotten.
-func takeBack(ctx context.Context, c *sql.Conn, client webjob.Client) error {
+func takeBack(ctx context.Context, c *conn, client webjob.Client) error {
 	_, err := c.ExecContext(ctx, `UPDATE clients SET platform = ?, key = ?, enrolled_at = ?, revoked_at = NULL, reason = '', suspended_at = NULL,
 		last_seen = NULL, overdue_at = NULL, facts = NULL, asked_at = NULL, approved_until = NULL, clone = NULL WHERE id = ?`,
 		client.Platform, client.Key, micros(client.EnrolledAt), client.ID)
@@ -56,7 +56,7 @@ func takeBack(ctx context.Context, c *sql.Conn, client webjob.Client) error {
 
 // RenewClient implements [webjob.Clients].
 func (s clientTable) RenewClient(ctx context.Context, id string, key webjob.Digest, certificate webjob.Certificate) error {
-	return s.changeOf(ctx, &subjects{clients: []string{id}}, func(ctx context.Context, c *sql.Conn) error {
+	return s.changeOf(ctx, &subjects{clients: []string{id}}, func(ctx context.Context, c *conn) error {
 		n, err := affected(c.ExecContext(ctx, `UPDATE clients SET asked_at = NULL, approved_until = NULL
 			WHERE id = ? AND key = ? AND revoked_at IS NULL AND suspended_at IS NULL`, id, key))
 		if err != nil {
@@ -112,10 +112,10 @@ func (s clientTable) ListClients(ctx context.Context, p webjob.Page) ([]webjob.C
 
 // RevokeClient implements [webjob.Clients].
 func (s clientTable) RevokeClient(ctx context.Context, id, reason string, at time.Time) error {
-	return s.changeOf(ctx, &subjects{clients: []string{id}}, func(ctx context.Context, c *sql.Conn) error { return revokeClient(ctx, c, id, reason, at) })
+	return s.changeOf(ctx, &subjects{clients: []string{id}}, func(ctx context.Context, c *conn) error { return revokeClient(ctx, c, id, reason, at) })
 }
 
-func revokeClient(ctx context.Context, c *sql.Conn, id, reason string, at time.Time) error {
+func revokeClient(ctx context.Context, c *conn, id, reason string, at time.Time) error {
 	n, err := affected(c.ExecContext(ctx, `UPDATE clients SET revoked_at = coalesce(revoked_at, ?1), reason = iif(revoked_at IS NULL, ?2, reason) WHERE id = ?3`, micros(at), reason, id))
 	if err != nil {
 		return err
@@ -151,7 +151,7 @@ func (s clientTable) SetFacts(ctx context.Context, id string, facts webjob.Facts
 
 // setClient makes a change of one client; the id is the last argument of the update.
 func (s clientTable) setClient(ctx context.Context, id, update string, args ...any) error {
-	return s.changeOf(ctx, &subjects{clients: []string{id}}, func(ctx context.Context, c *sql.Conn) error {
+	return s.changeOf(ctx, &subjects{clients: []string{id}}, func(ctx context.Context, c *conn) error {
 		if n, err := affected(c.ExecContext(ctx, update, append(args, id)...)); err != nil || n == 1 {
 			return err
 		}
@@ -161,7 +161,7 @@ func (s clientTable) setClient(ctx context.Context, id, update string, args ...a
 
 // SawClients implements [webjob.Clients].
 func (s clientTable) SawClients(ctx context.Context, seen map[string]time.Time) error {
-	return s.changeOf(ctx, &subjects{clients: slices.Collect(maps.Keys(seen))}, func(ctx context.Context, c *sql.Conn) error {
+	return s.changeOf(ctx, &subjects{clients: slices.Collect(maps.Keys(seen))}, func(ctx context.Context, c *conn) error {
 		for id, at := range seen {
 			if _, err := c.ExecContext(ctx, `UPDATE clients SET last_seen = max(coalesce(last_seen, 0), ?), overdue_at = NULL WHERE id = ?`, micros(at), id); err != nil {
 				return err
@@ -174,7 +174,7 @@ func (s clientTable) SawClients(ctx context.Context, seen map[string]time.Time) 
 // MarkOverdue implements [webjob.Clients].
 func (s clientTable) MarkOverdue(ctx context.Context, before, at time.Time, notify func(webjob.Client) []webjob.Delivery) (marked int, err error) {
 	var about subjects
-	err = s.changeOf(ctx, &about, func(ctx context.Context, c *sql.Conn) error {
+	err = s.changeOf(ctx, &about, func(ctx context.Context, c *conn) error {
 		overdue, err := rowsOf(ctx, c, scanClient, `SELECT `+clientColumns+` FROM clients
 			WHERE last_seen < ? AND overdue_at IS NULL AND revoked_at IS NULL AND suspended_at IS NULL`, micros(before))
 		if err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // insertDeliveries adds deliveries within a change.
-func insertDeliveries(ctx context.Context, c *sql.Conn, deliveries []webjob.Delivery) error {
+func insertDeliveries(ctx context.Context, c *conn, deliveries []webjob.Delivery) error {
 	for _, d := range deliveries {
 		event, err := json.Marshal(d.Event)
 		if err != nil {
@@ -26,7 +26,7 @@ func insertDeliveries(ctx context.Context, c *sql.Conn, deliveries []webjob.Deli
 
 // AddDeliveries implements [webjob.Deliveries].
 func (s deliveryTable) AddDeliveries(ctx context.Context, deliveries []webjob.Delivery) error {
-	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error { return insertDeliveries(ctx, c, deliveries) })
+	return s.quietly(ctx, func(ctx context.Context, c *conn) error { return insertDeliveries(ctx, c, deliveries) })
 }
 
 const deliveryColumns = `sequence, "trigger", event, attempts, next_at, dead, error`
@@ -69,7 +69,7 @@ func (s deliveryTable) DueDeliveries(ctx context.Context, trigger string, now ti
 
 // Delivered implements [webjob.Deliveries].
 func (s deliveryTable) Delivered(ctx context.Context, sequences []int64) error {
-	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return s.quietly(ctx, func(ctx context.Context, c *conn) error {
 		for _, sequence := range sequences {
 			if _, err := c.ExecContext(ctx, `DELETE FROM deliveries WHERE sequence = ?`, sequence); err != nil {
 				return err
@@ -81,7 +81,7 @@ func (s deliveryTable) Delivered(ctx context.Context, sequences []int64) error {
 
 // Postpone implements [webjob.Deliveries].
 func (s deliveryTable) Postpone(ctx context.Context, d webjob.Delivery) error {
-	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return s.quietly(ctx, func(ctx context.Context, c *conn) error {
 		_, err := c.ExecContext(ctx, `UPDATE deliveries SET attempts = ?, next_at = ?, dead = ?, error = ? WHERE sequence = ?`,
 			d.Attempts, d.NextAt.UnixMicro(), d.Dead, d.Error, d.Sequence)
 		return err
@@ -96,7 +96,7 @@ func (s deliveryTable) ListDeliveries(ctx context.Context, dead bool, p webjob.P
 
 // RetryDeliveries implements [webjob.Deliveries].
 func (s deliveryTable) RetryDeliveries(ctx context.Context, sequence int64, now time.Time) (changed int64, err error) {
-	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+	err = s.quietly(ctx, func(ctx context.Context, c *conn) error {
 		result, err := c.ExecContext(ctx, `UPDATE deliveries SET dead = 0, attempts = 0, next_at = ?1 WHERE dead = 1 AND (?2 = 0 OR sequence = ?2)`,
 			now.UnixMicro(), sequence)
 		if err != nil {
@@ -113,10 +113,10 @@ func (s deliveryTable) RetryDeliveries(ctx context.Context, sequence int64, now 
 
 // AddNotes implements [webjob.Results].
 func (s deliveryTable) AddNotes(ctx context.Context, run string, notes []webjob.Note) error {
-	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error { return insertNotes(ctx, c, run, notes) })
+	return s.quietly(ctx, func(ctx context.Context, c *conn) error { return insertNotes(ctx, c, run, notes) })
 }
 
-func insertNotes(ctx context.Context, c *sql.Conn, run string, notes []webjob.Note) error {
+func insertNotes(ctx context.Context, c *conn, run string, notes []webjob.Note) error {
 	for _, note := range notes {
 		encoded, err := json.Marshal(note)
 		if err != nil {
@@ -142,7 +142,7 @@ func (s deliveryTable) Notes(ctx context.Context, run string) ([]webjob.Note, er
 
 // followOutput keeps the digest of a job's last output on a client and returns the
 // one before.
-func followOutput(ctx context.Context, c *sql.Conn, client, job string, output webjob.Digest) (before webjob.Digest, err error) {
+func followOutput(ctx context.Context, c *conn, client, job string, output webjob.Digest) (before webjob.Digest, err error) {
 	err = c.QueryRowContext(ctx, `SELECT digest FROM outputs WHERE client = ? AND job = ?`, client, job).Scan(&before)
 	if err = one(err, ""); webjob.KindOf(err) != webjob.NotFound && err != nil {
 		return "", err
@@ -153,7 +153,7 @@ func followOutput(ctx context.Context, c *sql.Conn, client, job string, output w
 }
 
 // rowsOf is all within a change.
-func rowsOf[T any](ctx context.Context, c *sql.Conn, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
+func rowsOf[T any](ctx context.Context, c *conn, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
 	rows, err := c.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"io/fs"
 
@@ -21,7 +20,7 @@ func LimitPages(s *Store, pages int) (lift func()) {
 
 // Exec makes a change of its own.
 func Exec(s *Store, statement string) {
-	err := s.quietly(context.Background(), func(ctx context.Context, c *sql.Conn) error {
+	err := s.quietly(context.Background(), func(ctx context.Context, c *conn) error {
 		_, err := c.ExecContext(ctx, statement)
 		return err
 	})

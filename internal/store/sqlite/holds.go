@@ -11,7 +11,7 @@ import (
 
 // HoldBlobs implements [webjob.Holds].
 func (s holdTable) HoldBlobs(ctx context.Context, h webjob.Hold) (numbers []int64, err error) {
-	err = s.unrecorded(ctx, func(ctx context.Context, c *sql.Conn) error {
+	err = s.unrecorded(ctx, func(ctx context.Context, c *conn) error {
 		numbers = numbers[:0]
 		var held, bytes int64
 		for _, blob := range h.Blobs {
@@ -41,7 +41,7 @@ type growth struct {
 	bytes int64
 }
 
-func holdBlob(ctx context.Context, c *sql.Conn, h webjob.Hold, blob webjob.HeldBlob) (number int64, more growth, err error) {
+func holdBlob(ctx context.Context, c *conn, h webjob.Hold, blob webjob.HeldBlob) (number int64, more growth, err error) {
 	var condemned bool
 	if err := c.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM condemned_blobs WHERE digest = ?)`, blob.Digest).Scan(&condemned); err != nil {
 		return 0, more, err
@@ -62,7 +62,7 @@ func holdBlob(ctx context.Context, c *sql.Conn, h webjob.Hold, blob webjob.HeldB
 }
 
 // reserve counts new holds of a client, within its bounds.
-func reserve(ctx context.Context, c *sql.Conn, h webjob.Hold, held, bytes int64) error {
+func reserve(ctx context.Context, c *conn, h webjob.Hold, held, bytes int64) error {
 	var stored, reserved, holds int64
 	err := c.QueryRowContext(ctx, `INSERT INTO client_storage (client, results, stored, reserved, holds) VALUES (?1, 0, 0, ?2, ?3)
 		ON CONFLICT (client) DO UPDATE SET reserved = reserved + ?2, holds = holds + ?3 RETURNING stored, reserved, holds`,
@@ -98,7 +98,7 @@ func overLimit(client string, stored, reserved, most int64) error {
 // checkHold makes sure that a hold is there. One that was forgotten, or whose blob was
 // condemned, came back with another number at most, so a blob that was there after it was
 // held is there still.
-func checkHold(ctx context.Context, c *sql.Conn, number int64) error {
+func checkHold(ctx context.Context, c *conn, number int64) error {
 	var held bool
 	err := c.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM blob_holds WHERE number = ?)`, number).Scan(&held)
 	if err == nil && !held {
@@ -108,7 +108,7 @@ func checkHold(ctx context.Context, c *sql.Conn, number int64) error {
 }
 
 // checkHoldOf is checkHold for one blob.
-func checkHoldOf(ctx context.Context, c *sql.Conn, number int64, d webjob.Digest) error {
+func checkHoldOf(ctx context.Context, c *conn, number int64, d webjob.Digest) error {
 	var held webjob.Digest
 	err := c.QueryRowContext(ctx, `SELECT digest FROM blob_holds WHERE number = ?`, number).Scan(&held)
 	if webjob.KindOf(one(err, "")) == webjob.NotFound {
@@ -121,7 +121,7 @@ func checkHoldOf(ctx context.Context, c *sql.Conn, number int64, d webjob.Digest
 }
 
 // endHolds removes the holds that the condition selects.
-func endHolds(ctx context.Context, c *sql.Conn, condition string, args ...any) (ended int, err error) {
+func endHolds(ctx context.Context, c *conn, condition string, args ...any) (ended int, err error) {
 	type hold struct {
 		number, size int64
 		owner        string
@@ -147,7 +147,7 @@ func endHolds(ctx context.Context, c *sql.Conn, condition string, args ...any) (
 
 // ReleaseBlobs implements [webjob.Holds].
 func (s holdTable) ReleaseBlobs(ctx context.Context, owner, use string, digests ...webjob.Digest) error {
-	return s.unrecorded(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return s.unrecorded(ctx, func(ctx context.Context, c *conn) error {
 		for _, d := range digests {
 			if _, err := endHolds(ctx, c, `owner = ? AND use = ? AND digest = ?`, owner, use, d); err != nil {
 				return err
@@ -163,7 +163,7 @@ func (s holdTable) ForgetHolds(ctx context.Context, before time.Time, limit int)
 	if err := s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM blob_holds WHERE ends < ?)`, micros(before)).Scan(&due); err != nil || !due {
 		return 0, backendError(err)
 	}
-	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+	err = s.quietly(ctx, func(ctx context.Context, c *conn) error {
 		forgotten, err = endHolds(ctx, c, `ends < ? ORDER BY ends LIMIT ?`, micros(before), limit)
 		return err
 	})
@@ -201,7 +201,7 @@ func (s holdTable) UnnamedBlobs(ctx context.Context, digests []webjob.Digest, at
 
 // CondemnBlobs implements [webjob.Holds].
 func (s holdTable) CondemnBlobs(ctx context.Context, digests []webjob.Digest, at time.Time) (condemned []webjob.Digest, err error) {
-	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+	err = s.quietly(ctx, func(ctx context.Context, c *conn) error {
 		condemned = nil
 		for _, d := range digests {
 			var needed bool
@@ -236,7 +236,7 @@ func (s holdTable) CondemnedBlobs(ctx context.Context, before time.Time, limit i
 
 // BlobsRemoved implements [webjob.Holds].
 func (s holdTable) BlobsRemoved(ctx context.Context, digests []webjob.Digest) error {
-	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return s.quietly(ctx, func(ctx context.Context, c *conn) error {
 		for _, d := range digests {
 			if _, err := c.ExecContext(ctx, `DELETE FROM condemned_blobs WHERE digest = ?`, d); err != nil {
 				return err

@@ -13,7 +13,7 @@ import (
 )
 
 // publish adds a version.
-func publish(ctx context.Context, c *sql.Conn, v webjob.JobVersion) error {
+func publish(ctx context.Context, c *conn, v webjob.JobVersion) error {
 	var latest int64
 	if err := c.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM jobs WHERE name = ?`, v.Name).Scan(&latest); err != nil {
 		return err

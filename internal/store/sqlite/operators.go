@@ -34,14 +34,14 @@ func (s operatorTable) ListOperators(ctx context.Context, p webjob.Page) ([]webj
 }
 
 // operator reads an operator within a change.
-func operator(ctx context.Context, c *sql.Conn, name string) (webjob.Operator, error) {
+func operator(ctx context.Context, c *conn, name string) (webjob.Operator, error) {
 	o, err := scanOperator(c.QueryRowContext(ctx, `SELECT `+operatorColumns+` FROM operators WHERE name = ?`, name))
 	return o, one(err, "there is no operator %.80q here; webjobctl operator list shows who there is", name)
 }
 
 // AddOperator implements [webjob.Operators].
 func (s operatorTable) AddOperator(ctx context.Context, secret webjob.Digest, o webjob.Operator, certificate webjob.Certificate) (added webjob.Operator, err error) {
-	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+	err = s.quietly(ctx, func(ctx context.Context, c *conn) error {
 		token, err := useToken(ctx, c, secret, webjob.RoleOperator, o.Name)
 		if err != nil {
 			return err
@@ -63,7 +63,7 @@ func (s operatorTable) AddOperator(ctx context.Context, secret webjob.Digest, o 
 	return added, err
 }
 
-func insertOperator(ctx context.Context, c *sql.Conn, o webjob.Operator, token webjob.Token, certificate webjob.Certificate) error {
+func insertOperator(ctx context.Context, c *conn, o webjob.Operator, token webjob.Token, certificate webjob.Certificate) error {
 	grants, err := json.Marshal(token.Grants)
 	if err != nil {
 		return err
@@ -86,7 +86,7 @@ func (s operatorTable) ChangeOperator(ctx context.Context, name string, before, 
 	if err != nil {
 		return err
 	}
-	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return s.quietly(ctx, func(ctx context.Context, c *conn) error {
 		o, err := operator(ctx, c, name)
 		if err != nil {
 			return err
@@ -106,7 +106,7 @@ func (s operatorTable) ChangeOperator(ctx context.Context, name string, before, 
 
 // RevokeOperator implements [webjob.Operators].
 func (s operatorTable) RevokeOperator(ctx context.Context, name, reason string, at time.Time) error {
-	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return s.quietly(ctx, func(ctx context.Context, c *conn) error {
 		if err := revokeOperator(ctx, c, name, reason, at, true); err != nil {
 			return err
 		}
@@ -116,7 +116,7 @@ func (s operatorTable) RevokeOperator(ctx context.Context, name, reason string, 
 
 // revokeOperator ends what an operator had, but not what it made. Another admin must be
 // left when that is asked.
-func revokeOperator(ctx context.Context, c *sql.Conn, name, reason string, at time.Time, keepAdmin bool) error {
+func revokeOperator(ctx context.Context, c *conn, name, reason string, at time.Time, keepAdmin bool) error {
 	o, err := operator(ctx, c, name)
 	if err != nil {
 		return err
@@ -133,7 +133,7 @@ func revokeOperator(ctx context.Context, c *sql.Conn, name, reason string, at ti
 }
 
 // keepAnAdmin refuses a change after which nobody administers all clients any more.
-func keepAnAdmin(ctx context.Context, c *sql.Conn, before webjob.Operator, at time.Time) error {
+func keepAnAdmin(ctx context.Context, c *conn, before webjob.Operator, at time.Time) error {
 	if before.Revoked() || !webjob.AdministersAll(before.Grants) {
 		return nil // it was none
 	}
@@ -151,7 +151,7 @@ func keepAnAdmin(ctx context.Context, c *sql.Conn, before webjob.Operator, at ti
 
 // RenewOperator implements [webjob.Operators].
 func (s operatorTable) RenewOperator(ctx context.Context, name string, key webjob.Digest, certificate webjob.Certificate) error {
-	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return s.quietly(ctx, func(ctx context.Context, c *conn) error {
 		n, err := affected(c.ExecContext(ctx, `UPDATE operators SET expires = ? WHERE name = ? AND key = ? AND revoked_at IS NULL`, micros(certificate.NotAfter), name, key))
 		if err != nil {
 			return err

@@ -17,7 +17,7 @@ func (s orderTable) ChangeOrder(ctx context.Context, change webjob.OrderChange) 
 	if err != nil {
 		return o, err
 	}
-	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+	err = s.quietly(ctx, func(ctx context.Context, c *conn) error {
 		number, err := orderNumber(ctx, c, o.ID)
 		if err != nil {
 			return err
@@ -52,7 +52,7 @@ func (s orderTable) ChangeOrder(ctx context.Context, change webjob.OrderChange) 
 	return s.Order(ctx, o.ID)
 }
 
-func noneOpen(ctx context.Context, c *sql.Conn, number int64, id string) error {
+func noneOpen(ctx context.Context, c *conn, number int64, id string) error {
 	var open bool
 	err := c.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM order_runs WHERE order_no = ? AND state IN ('queued', 'offered'))`, number).Scan(&open)
 	if err == nil && open {
@@ -63,7 +63,7 @@ func noneOpen(ctx context.Context, c *sql.Conn, number int64, id string) error {
 
 // JoinOrder implements [webjob.Orders].
 func (s orderTable) JoinOrder(ctx context.Context, order string, runs []webjob.OrderRun) (added []webjob.OrderRun, err error) {
-	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+	err = s.quietly(ctx, func(ctx context.Context, c *conn) error {
 		added = nil
 		number, err := orderNumber(ctx, c, order)
 		if err != nil {
@@ -83,49 +83,40 @@ func (s orderTable) JoinOrder(ctx context.Context, order string, runs []webjob.O
 }
 
 // OfferRuns implements [webjob.Orders].
-func (s orderTable) OfferRuns(ctx context.Context, offers []webjob.Offer) (given []webjob.Offer, err error) {
+func (s orderTable) OfferRuns(ctx context.Context, offers []webjob.Offer, until time.Time) (given []string, err error) {
 	at := time.Now()
-	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+	err = s.quietly(ctx, func(ctx context.Context, c *conn) error {
 		given = given[:0]
-		find, err := c.PrepareContext(ctx, `SELECT order_no, order_runs.state FROM order_runs JOIN orders ON orders.sequence = order_no
-			WHERE run = ? AND order_runs.state IN ('queued', 'offered') AND orders.state = 'open'`)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = find.Close() }() // its errors are those of its queries
-		give, err := c.PrepareContext(ctx, `UPDATE order_runs SET state = 'offered', offered_until = ?, updated = ? WHERE run = ?`)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = give.Close() }() // as above
-		counts := map[int64]int64{}
+		var wanted []string
 		for _, offer := range offers {
-			var number int64
-			var before webjob.RunState
-			err := find.QueryRowContext(ctx, offer.Run).Scan(&number, &before)
-			if webjob.KindOf(one(err, "")) == webjob.NotFound {
-				continue
+			if may, err := takeStart(ctx, c, offer); err != nil {
+				return err
+			} else if may {
+				wanted = append(wanted, offer.Run)
 			}
+		}
+		list, err := json.Marshal(wanted)
+		if err != nil {
+			return err
+		}
+		counts := map[int64]int64{}
+		for _, state := range []webjob.RunState{webjob.RunOffered, webjob.RunQueued} { // none twice
+			runs, err := rowsOf(ctx, c, func(row scanner) (run string, err error) {
+				var number int64
+				if err = row.Scan(&run, &number); state == webjob.RunQueued {
+					counts[number]++
+				}
+				return run, err
+			}, `UPDATE order_runs SET state = 'offered', offered_until = ?, updated = ? WHERE run IN (SELECT value FROM json_each(?)) AND state = ?
+				AND EXISTS (SELECT 1 FROM orders WHERE sequence = order_no AND orders.state = 'open') RETURNING run, order_no`,
+				micros(until), micros(at), string(list), state)
 			if err != nil {
 				return err
 			}
-			if may, err := takeStart(ctx, c, offer); err != nil {
-				return err
-			} else if !may {
-				continue
-			}
-			if _, err := give.ExecContext(ctx, micros(offer.Until), micros(at), offer.Run); err != nil {
-				return err
-			}
-			if before == webjob.RunQueued {
-				counts[number]++
-			}
-			given = append(given, offer)
+			given = append(given, runs...)
 		}
 		for number, n := range counts {
-			if err := addCounts(ctx, c, number, webjob.Counts{webjob.RunQueued: -n, webjob.RunOffered: n}); err != nil {
-				return err
-			}
+			c.count(number, webjob.Counts{webjob.RunQueued: -n, webjob.RunOffered: n})
 		}
 		return nil
 	})
@@ -135,18 +126,20 @@ func (s orderTable) OfferRuns(ctx context.Context, offers []webjob.Offer) (given
 	return given, nil
 }
 
-// takeStart takes a place of the rate, when the run needs one.
-func takeStart(ctx context.Context, c *sql.Conn, offer webjob.Offer) (bool, error) {
+// takeStart takes a place of the rate, when the run needs one and may still be offered.
+func takeStart(ctx context.Context, c *conn, offer webjob.Offer) (bool, error) {
 	if offer.NextStart.IsZero() {
 		return true, nil
 	}
-	n, err := affected(c.ExecContext(ctx, `UPDATE orders SET next_start = ? WHERE id = ? AND next_start IS ?`, micros(offer.NextStart), offer.Order, micros(offer.Start)))
+	n, err := affected(c.ExecContext(ctx, `UPDATE orders SET next_start = ?1 WHERE id = ?2 AND next_start IS ?3 AND state = 'open'
+		AND EXISTS (SELECT 1 FROM order_runs WHERE run = ?4 AND order_runs.state IN ('queued', 'offered'))`,
+		micros(offer.NextStart), offer.Order, micros(offer.Start), offer.Run))
 	return n == 1, err
 }
 
 // HoldRuns implements [webjob.Orders].
 func (s orderTable) HoldRuns(ctx context.Context, runs []string, until time.Time) error {
-	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return s.quietly(ctx, func(ctx context.Context, c *conn) error {
 		for _, run := range runs {
 			var number int64
 			var before webjob.RunState
@@ -161,9 +154,7 @@ func (s orderTable) HoldRuns(ctx context.Context, runs []string, until time.Time
 				return err
 			}
 			if before == webjob.RunQueued {
-				if err := addCounts(ctx, c, number, webjob.Counts{webjob.RunQueued: -1, webjob.RunOffered: 1}); err != nil {
-					return err
-				}
+				c.count(number, webjob.Counts{webjob.RunQueued: -1, webjob.RunOffered: 1})
 			}
 		}
 		return nil
@@ -172,7 +163,7 @@ func (s orderTable) HoldRuns(ctx context.Context, runs []string, until time.Time
 
 // MoveRuns implements [webjob.Orders].
 func (s orderTable) MoveRuns(ctx context.Context, order string, move webjob.RunMove, at time.Time) (moved int64, err error) {
-	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+	err = s.quietly(ctx, func(ctx context.Context, c *conn) error {
 		number, err := orderNumber(ctx, c, order)
 		if err != nil {
 			return err
@@ -183,7 +174,7 @@ func (s orderTable) MoveRuns(ctx context.Context, order string, move webjob.RunM
 	return moved, err
 }
 
-func moveRuns(ctx context.Context, c *sql.Conn, number int64, move webjob.RunMove, at time.Time) (moved int64, err error) {
+func moveRuns(ctx context.Context, c *conn, number int64, move webjob.RunMove, at time.Time) (moved int64, err error) {
 	if move.While != "" {
 		var state webjob.OrderState
 		if err := c.QueryRowContext(ctx, `SELECT state FROM orders WHERE sequence = ?`, number).Scan(&state); err != nil || state != move.While {
@@ -214,12 +205,13 @@ func moveRuns(ctx context.Context, c *sql.Conn, number int64, move webjob.RunMov
 			moved += n
 		}
 	}
-	return moved, addCounts(ctx, c, number, counts)
+	c.count(number, counts)
+	return moved, nil
 }
 
 // SwapRanks implements [webjob.Orders].
 func (s orderTable) SwapRanks(ctx context.Context, order, run, other string) error {
-	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return s.quietly(ctx, func(ctx context.Context, c *conn) error {
 		number, err := orderNumber(ctx, c, order)
 		if err != nil {
 			return err

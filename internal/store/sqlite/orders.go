@@ -22,7 +22,7 @@ func (s orderTable) AddOrder(ctx context.Context, o webjob.OrderStatus, runs []w
 	if err != nil {
 		return false, err
 	}
-	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+	err = s.quietly(ctx, func(ctx context.Context, c *conn) error {
 		var known []byte
 		err := c.QueryRowContext(ctx, `SELECT envelope FROM orders WHERE id = ?`, o.ID).Scan(&known)
 		if err == nil {
@@ -51,22 +51,14 @@ func (s orderTable) AddOrder(ctx context.Context, o webjob.OrderStatus, runs []w
 }
 
 // insertRuns adds the runs that are not there, counts them, and returns them.
-func insertRuns(ctx context.Context, c *sql.Conn, order int64, runs []webjob.OrderRun) (added []webjob.OrderRun, err error) {
+func insertRuns(ctx context.Context, c *conn, order int64, runs []webjob.OrderRun) (added []webjob.OrderRun, err error) {
 	if len(runs) == 0 {
 		return nil, nil
 	}
-	insert, err := c.PrepareContext(ctx, `INSERT INTO order_runs (run, order_no, client, at, rank, state, updated) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO NOTHING`)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = insert.Close() }() // its errors are those of Exec
 	counts := webjob.Counts{}
 	for _, r := range runs {
-		inserted, err := insert.ExecContext(ctx, r.Run, order, r.Client, micros(r.At), r.Rank, r.State, micros(r.Updated))
-		if err != nil {
-			return nil, err
-		}
-		n, err := inserted.RowsAffected()
+		n, err := affected(c.ExecContext(ctx, `INSERT INTO order_runs (run, order_no, client, at, rank, state, updated) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO NOTHING`,
+			r.Run, order, r.Client, micros(r.At), r.Rank, r.State, micros(r.Updated)))
 		if err != nil {
 			return nil, err
 		}
@@ -75,20 +67,8 @@ func insertRuns(ctx context.Context, c *sql.Conn, order int64, runs []webjob.Ord
 		}
 		counts[r.State] += n
 	}
-	return added, addCounts(ctx, c, order, counts)
-}
-
-func addCounts(ctx context.Context, c *sql.Conn, order int64, counts webjob.Counts) error {
-	for state, n := range counts {
-		if n == 0 {
-			continue
-		}
-		if _, err := c.ExecContext(ctx, `INSERT INTO order_counts (order_no, state, n) VALUES (?, ?, ?)
-			ON CONFLICT (order_no, state) DO UPDATE SET n = n + excluded.n`, order, state, n); err != nil {
-			return err
-		}
-	}
-	return nil
+	c.count(order, counts)
+	return added, nil
 }
 
 // orderNumber turns an id into the key of the other tables.
@@ -209,31 +189,38 @@ func (s orderTable) ListOrderRuns(ctx context.Context, order string, states []we
 
 // OpenRuns implements [webjob.Orders].
 func (s orderTable) OpenRuns(ctx context.Context, order string, visit func(webjob.OrderRun) error) error {
-	query, args := `SELECT `+orderRunColumns+` FROM order_runs JOIN orders ON orders.sequence = order_no WHERE order_runs.state IN ('queued', 'offered')`, []any(nil)
+	where, args := `ended_at IS NULL`, []any(nil) // no order ends before its runs
 	if order != "" {
-		sequence, err := orderNumber(ctx, s.read, order)
-		if err != nil {
-			return err
-		}
-		query, args = query+` AND order_no = ?`, []any{sequence}
+		where, args = `orders.id = ?`, []any{order}
 	}
 	var number int64
+	// Orders first, and then their runs by state: else SQLite would walk the runs that have
+	// ended, too, for the sake of the order.
 	_, err := all(ctx, s.read, func(row scanner) (struct{}, error) {
 		r, err := scanOrderRun(row, &number)
 		if err == nil {
 			err = visit(r)
 		}
 		return struct{}{}, err
-	}, query+` ORDER BY order_no, number`, args...)
+	}, `SELECT `+orderRunColumns+` FROM orders CROSS JOIN order_runs ON order_no = orders.sequence AND order_runs.state IN ('queued', 'offered')
+		WHERE `+where+` ORDER BY +order_no, +number`, args...)
 	return err
 }
 
 // endOrderRun moves the run of an order to the state that its result gives it. A
 // late result counts: what was given up before it came did happen.
-func endOrderRun(ctx context.Context, c *sql.Conn, r webjob.OrderRun, add bool) error {
+func endOrderRun(ctx context.Context, c *conn, r webjob.OrderRun, add bool) error {
+	const end = `UPDATE order_runs SET state = ?, updated = ?, offered_until = NULL WHERE run = ?`
 	var number int64
-	var before webjob.RunState
-	err := c.QueryRowContext(ctx, `SELECT order_no, state FROM order_runs WHERE run = ? AND client = ?`, r.Run, r.Client).Scan(&number, &before)
+	before := webjob.RunOffered // as most are
+	err := c.QueryRowContext(ctx, end+` AND client = ? AND state = ? RETURNING order_no`, r.State, micros(r.Updated), r.Run, r.Client, before).Scan(&number)
+	if err == nil {
+		c.count(number, webjob.Counts{before: -1, r.State: 1})
+		return nil
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		err = c.QueryRowContext(ctx, `SELECT order_no, state FROM order_runs WHERE run = ? AND client = ?`, r.Run, r.Client).Scan(&number, &before)
+	}
 	if errors.Is(err, sql.ErrNoRows) {
 		if !add {
 			return nil
@@ -247,11 +234,11 @@ func endOrderRun(ctx context.Context, c *sql.Conn, r webjob.OrderRun, add bool) 
 	if err != nil {
 		return err
 	}
-	if _, err := c.ExecContext(ctx, `UPDATE order_runs SET state = ?, updated = ?, offered_until = NULL WHERE run = ?`, r.State, micros(r.Updated), r.Run); err != nil {
+	if _, err := c.ExecContext(ctx, end, r.State, micros(r.Updated), r.Run); err != nil {
 		return err
 	}
-	if before == r.State {
-		return nil
+	if before != r.State {
+		c.count(number, webjob.Counts{before: -1, r.State: 1})
 	}
-	return addCounts(ctx, c, number, webjob.Counts{before: -1, r.State: 1})
+	return nil
 }

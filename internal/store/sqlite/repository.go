@@ -40,7 +40,7 @@ func (s repositoryTable) ChangeRepository(ctx context.Context, change webjob.Rep
 	}
 	about.jobs = slices.AppendSeq(about.jobs, maps.Keys(change.Listed))
 	about.clients = slices.Collect(maps.Keys(change.Labels))
-	return s.changeOf(ctx, &about, func(ctx context.Context, c *sql.Conn) error {
+	return s.changeOf(ctx, &about, func(ctx context.Context, c *conn) error {
 		for name, want := range change.Was {
 			if err := checkFile(ctx, c, name, want); err != nil {
 				return err
@@ -87,7 +87,7 @@ func (s repositoryTable) ChangeRepository(ctx context.Context, change webjob.Rep
 }
 
 // checkFile reports a file that has other contents than expected.
-func checkFile(ctx context.Context, c *sql.Conn, name string, want webjob.Digest) error {
+func checkFile(ctx context.Context, c *conn, name string, want webjob.Digest) error {
 	var content []byte
 	err := c.QueryRowContext(ctx, `SELECT content FROM repository_files WHERE name = ?`, name).Scan(&content)
 	missing := errors.Is(err, sql.ErrNoRows)
@@ -101,7 +101,7 @@ func checkFile(ctx context.Context, c *sql.Conn, name string, want webjob.Digest
 }
 
 // holdForFile makes the server's own holds for a file last as long as the file.
-func holdForFile(ctx context.Context, c *sql.Conn, name string, stays bool) error {
+func holdForFile(ctx context.Context, c *conn, name string, stays bool) error {
 	if !stays {
 		_, err := endHolds(ctx, c, `owner = '' AND use = ?`, name)
 		return err
@@ -112,7 +112,7 @@ func holdForFile(ctx context.Context, c *sql.Conn, name string, stays bool) erro
 
 // list marks the versions of a job that are not listed as withdrawn, and takes the mark
 // from those that are.
-func list(ctx context.Context, c *sql.Conn, job string, listed []int64, at time.Time) error {
+func list(ctx context.Context, c *conn, job string, listed []int64, at time.Time) error {
 	numbers, err := json.Marshal(append([]int64{}, listed...)) // an empty list, not null
 	if err != nil {
 		return err

@@ -13,12 +13,6 @@ import (
 // can be: more than the changes that can wait at once.
 const sequenceSlack = 2 * maxWaiting
 
-const addResult = `INSERT INTO results
-	(run, client, job, version, outcome, exit_status, started, duration_ms, received, bytes, keep_until, record, inline)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO NOTHING`
-
-const countResult = `UPDATE client_storage SET results = results + 1, stored = stored + ?2 WHERE client = ?1 AND (?3 = 0 OR stored + reserved + ?2 <= ?3)`
-
 // ExpectResult implements [webjob.Results].
 func (s resultTable) ExpectResult() (done func()) {
 	s.writer.expected.Add(1)
@@ -31,8 +25,10 @@ func (s resultTable) AddResult(ctx context.Context, r webjob.Result, blobs []web
 	if inline == nil {
 		inline = []byte{}
 	}
-	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
-		inserted, err := s.writer.prepared.addResult.ExecContext(ctx,
+	err = s.quietly(ctx, func(ctx context.Context, c *conn) error {
+		inserted, err := c.ExecContext(ctx, `INSERT INTO results
+			(run, client, job, version, outcome, exit_status, started, duration_ms, received, bytes, keep_until, record, inline)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO NOTHING`,
 			r.Run, r.Client, r.Job, r.Version, r.Outcome, r.ExitStatus, r.Started.UnixMicro(), r.DurationMS,
 			micros(r.Received), r.Bytes, micros(r.KeepUntil), r.Record, inline)
 		if err != nil {
@@ -50,7 +46,7 @@ func (s resultTable) AddResult(ctx context.Context, r webjob.Result, blobs []web
 		if err := nameBlobs(ctx, c, sequence, blobs, effects.Held); err != nil {
 			return err
 		}
-		if err := s.countResult(ctx, c, r, effects.MaxStored); err != nil {
+		if err := countResult(ctx, c, r, effects.MaxStored); err != nil {
 			return err
 		}
 		added = true
@@ -60,8 +56,9 @@ func (s resultTable) AddResult(ctx context.Context, r webjob.Result, blobs []web
 }
 
 // countResult adds a result to what its client has, within the limit.
-func (s resultTable) countResult(ctx context.Context, c *sql.Conn, r webjob.Result, most int64) error {
-	counted, err := affected(s.writer.prepared.countResult.ExecContext(ctx, r.Client, r.Stored(), most))
+func countResult(ctx context.Context, c *conn, r webjob.Result, most int64) error {
+	counted, err := affected(c.ExecContext(ctx, `UPDATE client_storage SET results = results + 1, stored = stored + ?2
+		WHERE client = ?1 AND (?3 = 0 OR stored + reserved + ?2 <= ?3)`, r.Client, r.Stored(), most))
 	if err != nil || counted == 1 {
 		return err
 	}
@@ -76,7 +73,7 @@ func (s resultTable) countResult(ctx context.Context, c *sql.Conn, r webjob.Resu
 }
 
 // nameBlobs says which blobs a result needs, and ends the holds under which they came.
-func nameBlobs(ctx context.Context, c *sql.Conn, sequence int64, blobs []webjob.Stream, held []int64) error {
+func nameBlobs(ctx context.Context, c *conn, sequence int64, blobs []webjob.Stream, held []int64) error {
 	if len(blobs) == 0 {
 		return nil // as of most results
 	}
@@ -101,7 +98,7 @@ func nameBlobs(ctx context.Context, c *sql.Conn, sequence int64, blobs []webjob.
 }
 
 // applyEffects makes the changes that go with a new result.
-func applyEffects(ctx context.Context, c *sql.Conn, r webjob.Result, effects webjob.ResultEffects) error {
+func applyEffects(ctx context.Context, c *conn, r webjob.Result, effects webjob.ResultEffects) error {
 	if effects.OrderRun != nil {
 		if err := endOrderRun(ctx, c, *effects.OrderRun, effects.AddRun); err != nil {
 			return err
@@ -124,7 +121,7 @@ func applyEffects(ctx context.Context, c *sql.Conn, r webjob.Result, effects web
 }
 
 // sameResult accepts a repeated upload and nothing else.
-func sameResult(ctx context.Context, c *sql.Conn, r webjob.Result) error {
+func sameResult(ctx context.Context, c *conn, r webjob.Result) error {
 	var client string
 	var record []byte
 	if err := c.QueryRowContext(ctx, `SELECT client, record FROM results WHERE run = ?`, r.Run).Scan(&client, &record); err != nil {

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"time"
 
 	"webjob.dev/webjob"
@@ -20,7 +19,7 @@ func (s resultTable) WalkResults(ctx context.Context, after int64, limit int) ([
 
 // KeepResults implements [webjob.Results].
 func (s resultTable) KeepResults(ctx context.Context, until map[int64]time.Time) error {
-	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return s.quietly(ctx, func(ctx context.Context, c *conn) error {
 		for sequence, at := range until {
 			if _, err := c.ExecContext(ctx, `UPDATE results SET keep_until = ? WHERE sequence = ?`, micros(at), sequence); err != nil {
 				return err
@@ -38,7 +37,7 @@ func (s resultTable) DatedBy(ctx context.Context) (rules string, err error) {
 
 // SetDatedBy implements [webjob.Results].
 func (s resultTable) SetDatedBy(ctx context.Context, rules string) error {
-	return s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+	return s.quietly(ctx, func(ctx context.Context, c *conn) error {
 		_, err := c.ExecContext(ctx, `INSERT INTO dated_by (one, rules) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET rules = excluded.rules`, rules)
 		return err
 	})
@@ -46,7 +45,7 @@ func (s resultTable) SetDatedBy(ctx context.Context, rules string) error {
 
 // PruneResults implements [webjob.Results].
 func (s resultTable) PruneResults(ctx context.Context, sequences []int64) (removed int, err error) {
-	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+	err = s.quietly(ctx, func(ctx context.Context, c *conn) error {
 		removed = 0
 		for _, sequence := range sequences {
 			found, err := pruneResult(ctx, c, sequence)
@@ -65,7 +64,7 @@ func (s resultTable) PruneResults(ctx context.Context, sequences []int64) (remov
 	return removed, nil
 }
 
-func pruneResult(ctx context.Context, c *sql.Conn, sequence int64) (found bool, err error) {
+func pruneResult(ctx context.Context, c *conn, sequence int64) (found bool, err error) {
 	var run, client string
 	var stored int64
 	err = c.QueryRowContext(ctx, `SELECT run, client, bytes + length(record) FROM results WHERE sequence = ?`, sequence).Scan(&run, &client, &stored)

@@ -150,7 +150,7 @@ func (s *Store) Ping(ctx context.Context) error {
 		return backendError(err)
 	}
 	done := make(chan error, 1)
-	go func() { done <- s.quietly(ctx, func(context.Context, *sql.Conn) error { return nil }) }()
+	go func() { done <- s.quietly(ctx, func(context.Context, *conn) error { return nil }) }()
 	select {
 	case err := <-done:
 		return err
@@ -235,17 +235,17 @@ func collect[T any](rows *sql.Rows, scan func(scanner) (T, error)) ([]T, error) 
 
 // changeOf makes a change that answers about the subjects depend on, to which the change
 // itself may add, and quietly one that nothing that is looked up depends on.
-func (s *file) changeOf(ctx context.Context, about *subjects, apply func(context.Context, *sql.Conn) error) error {
+func (s *file) changeOf(ctx context.Context, about *subjects, apply func(context.Context, *conn) error) error {
 	return s.make(ctx, change{apply: apply, about: about})
 }
 
-func (s *file) quietly(ctx context.Context, apply func(context.Context, *sql.Conn) error) error {
+func (s *file) quietly(ctx context.Context, apply func(context.Context, *conn) error) error {
 	return s.make(ctx, change{apply: apply})
 }
 
 // unrecorded is quietly for what is not done for its own sake: the act of the context waits
 // for the change that it is about.
-func (s *file) unrecorded(ctx context.Context, apply func(context.Context, *sql.Conn) error) error {
+func (s *file) unrecorded(ctx context.Context, apply func(context.Context, *conn) error) error {
 	return s.writer.do(ctx, change{apply: apply})
 }
 

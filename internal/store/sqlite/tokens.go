@@ -20,7 +20,7 @@ func (s tokenTable) AddToken(ctx context.Context, t webjob.Token) error {
 		return err
 	}
 	// Who is to come back is shut out until then.
-	return s.changeOf(ctx, &subjects{clients: []string{t.Name}}, func(ctx context.Context, c *sql.Conn) error {
+	return s.changeOf(ctx, &subjects{clients: []string{t.Name}}, func(ctx context.Context, c *conn) error {
 		if t.Returns() {
 			if err := endForReturn(ctx, c, t); err != nil {
 				return err
@@ -37,7 +37,7 @@ func (s tokenTable) AddToken(ctx context.Context, t webjob.Token) error {
 }
 
 // endForReturn ends what the holder of a name had, who is to come back with the token.
-func endForReturn(ctx context.Context, c *sql.Conn, t webjob.Token) error {
+func endForReturn(ctx context.Context, c *conn, t webjob.Token) error {
 	reason := "comes back with a new key, by token " + t.ID
 	if t.Role == webjob.RoleOperator {
 		return revokeOperator(ctx, c, t.Name, reason, t.MadeAt, t.MadeBy != webjob.ServerActor)
@@ -77,7 +77,7 @@ func (s tokenTable) ListTokens(ctx context.Context, p webjob.Page) ([]webjob.Tok
 
 // RevokeToken implements [webjob.Tokens].
 func (s tokenTable) RevokeToken(ctx context.Context, id string, at time.Time) (t webjob.Token, err error) {
-	err = s.quietly(ctx, func(ctx context.Context, c *sql.Conn) error {
+	err = s.quietly(ctx, func(ctx context.Context, c *conn) error {
 		n, err := affected(c.ExecContext(ctx, `UPDATE tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?`, micros(at), id))
 		switch {
 		case err != nil:
@@ -95,18 +95,18 @@ func (s tokenTable) RevokeToken(ctx context.Context, id string, at time.Time) (t
 
 // revokeTokensFor makes the tokens useless that are for a name; revokeTokensOf those that
 // an operator made.
-func revokeTokensFor(ctx context.Context, c *sql.Conn, role webjob.Role, name string, at time.Time) error {
+func revokeTokensFor(ctx context.Context, c *conn, role webjob.Role, name string, at time.Time) error {
 	_, err := c.ExecContext(ctx, `UPDATE tokens SET revoked_at = ? WHERE revoked_at IS NULL AND uses > 0 AND role = ? AND name = ?`, micros(at), role, name)
 	return err
 }
 
-func revokeTokensOf(ctx context.Context, c *sql.Conn, operator string, at time.Time) error {
+func revokeTokensOf(ctx context.Context, c *conn, operator string, at time.Time) error {
 	_, err := c.ExecContext(ctx, `UPDATE tokens SET revoked_at = ? WHERE revoked_at IS NULL AND uses > 0 AND made_by = ?`, micros(at), operator)
 	return err
 }
 
 // useToken takes one use of the token, which must be of the role and for the name.
-func useToken(ctx context.Context, c *sql.Conn, secret webjob.Digest, role webjob.Role, name string) (webjob.Token, error) {
+func useToken(ctx context.Context, c *conn, secret webjob.Digest, role webjob.Role, name string) (webjob.Token, error) {
 	n, err := affected(c.ExecContext(ctx, `UPDATE tokens SET uses = uses - 1 WHERE secret = ? AND role = ? AND uses > 0 AND revoked_at IS NULL AND name IN ('', ?)`, secret, role, name))
 	if err != nil {
 		return webjob.Token{}, err

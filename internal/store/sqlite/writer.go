@@ -23,8 +23,7 @@ const (
 // writer is the only one who changes the file. While one transaction is being
 // synced the next changes gather; then they share the next transaction.
 type writer struct {
-	conn     *sql.Conn
-	prepared statements
+	conn     *conn
 	forget   func(*subjects) // what was looked up before
 	changes  chan change
 	expected atomic.Int64 // results that are on their way, in a batch or before it
@@ -36,26 +35,18 @@ type writer struct {
 // change is one caller's statements. They see the changes before them and are
 // undone alone when they fail.
 type change struct {
-	apply func(context.Context, *sql.Conn) error
+	apply func(context.Context, *conn) error
 	about *subjects // what is looked up and depends on it; nil for nothing
 	done  chan error
 }
 
-// statements are those of every transaction, prepared once.
-type statements struct{ begin, commit, savepoint, release, addResult, countResult *sql.Stmt }
-
 func startWriter(ctx context.Context, db *sql.DB, forget func(*subjects)) (*writer, error) {
-	conn, err := db.Conn(ctx)
+	conn, err := newConn(ctx, db)
 	if err != nil {
 		return nil, backendError(err)
 	}
-	prepared, err := prepare(ctx, conn)
-	if err != nil {
-		return nil, errors.Join(backendError(err), conn.Close())
-	}
 	w := &writer{
 		conn:     conn,
-		prepared: prepared,
 		forget:   forget,
 		changes:  make(chan change, maxWaiting),
 		stopping: make(chan struct{}),
@@ -63,33 +54,6 @@ func startWriter(ctx context.Context, db *sql.DB, forget func(*subjects)) (*writ
 	}
 	go w.run()
 	return w, nil
-}
-
-func prepare(ctx context.Context, conn *sql.Conn) (s statements, err error) {
-	for _, p := range []struct {
-		statement **sql.Stmt
-		text      string
-	}{
-		{&s.begin, "BEGIN IMMEDIATE"},
-		{&s.commit, "COMMIT"},
-		{&s.savepoint, "SAVEPOINT change"},
-		{&s.release, "RELEASE change"},
-		{&s.addResult, addResult},
-		{&s.countResult, countResult},
-	} {
-		if *p.statement, err = conn.PrepareContext(ctx, p.text); err != nil { //nolint:sqlclosecheck // closed by close
-			return s, err
-		}
-	}
-	return s, nil
-}
-
-// close releases the statements: SQLite keeps a file's journal as long as any is
-// left.
-func (s statements) close() {
-	for _, statement := range []*sql.Stmt{s.begin, s.commit, s.savepoint, s.release, s.addResult, s.countResult} {
-		_ = statement.Close()
-	}
 }
 
 // stop finishes the changes that are waiting and refuses new ones.
@@ -134,8 +98,7 @@ func (w *writer) do(ctx context.Context, c change) error {
 func (w *writer) run() {
 	defer close(w.stopped)
 	defer func() { // the pool reports errors when it closes
-		w.prepared.close()
-		_ = w.conn.Close()
+		_ = w.conn.close()
 	}()
 	for {
 		select {
@@ -158,11 +121,12 @@ func (w *writer) run() {
 // context is the writer's own: one caller that leaves must not undo the others.
 func (w *writer) commit(first change) {
 	ctx := context.Background()
-	if _, err := w.prepared.begin.ExecContext(ctx); err != nil {
+	if _, err := w.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		first.done <- err
 		return
 	}
 	var applied []change
+	w.conn.counted = nil
 	gathering := time.NewTimer(gatherTime)
 	defer gathering.Stop()
 	for c, more := first, true; more; c, more = w.next(len(applied), gathering.C) {
@@ -177,7 +141,11 @@ func (w *writer) commit(first change) {
 			applied = append(applied, c)
 		}
 	}
-	if _, err := w.prepared.commit.ExecContext(ctx); err != nil {
+	err := w.conn.storeCounts(ctx)
+	if err == nil {
+		_, err = w.conn.ExecContext(ctx, "COMMIT")
+	}
+	if err != nil {
 		w.rollback(ctx, applied, err)
 		return
 	}
@@ -216,16 +184,18 @@ func (w *writer) next(size int, enough <-chan time.Time) (change, bool) {
 // applyOne runs one change in a savepoint. failed is the change's own error,
 // which undid only the change; broken means that the transaction cannot go on.
 func (w *writer) applyOne(ctx context.Context, c change) (failed, broken error) {
-	if _, err := w.prepared.savepoint.ExecContext(ctx); err != nil {
+	if _, err := w.conn.ExecContext(ctx, "SAVEPOINT change"); err != nil {
 		return nil, err
 	}
+	before := len(w.conn.counted)
 	failed = c.apply(ctx, w.conn)
 	if failed != nil {
+		w.conn.counted = w.conn.counted[:before]
 		if _, err := w.conn.ExecContext(ctx, "ROLLBACK TO change"); err != nil {
 			return nil, errors.Join(failed, err)
 		}
 	}
-	if _, err := w.prepared.release.ExecContext(ctx); err != nil {
+	if _, err := w.conn.ExecContext(ctx, "RELEASE change"); err != nil {
 		return nil, errors.Join(failed, err)
 	}
 	return failed, nil

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -142,15 +143,16 @@ func offers(t *testing.T, s webjob.Store) {
 	until := now.Add(time.Minute)
 	offer := func(want int, offers ...webjob.Offer) {
 		t.Helper()
-		given, err := s.OfferRuns(t.Context(), offers)
+		given, err := s.OfferRuns(t.Context(), offers, until)
 		must(t, err)
 		wantEqual(t, len(given), want)
-		if want > 0 {
-			wantEqual(t, given, offers[:want])
+		slices.Sort(given)
+		for i, run := range given {
+			wantEqual(t, run, offers[i].Run)
 		}
 	}
-	offer(1, webjob.Offer{Order: "o1", Run: "o1.a", Until: until}, webjob.Offer{Order: "o1", Run: "nonsense", Until: until})
-	offer(1, webjob.Offer{Order: "o1", Run: "o1.a", Until: until}) // again: it did not arrive
+	offer(1, webjob.Offer{Order: "o1", Run: "o1.a"}, webjob.Offer{Order: "o1", Run: "nonsense"})
+	offer(1, webjob.Offer{Order: "o1", Run: "o1.a"}) // again: it did not arrive
 	got, err := s.Order(t.Context(), "o1")
 	must(t, err)
 	wantEqual(t, got.Counts, webjob.Counts{webjob.RunQueued: 2, webjob.RunOffered: 1})
@@ -164,8 +166,12 @@ func offers(t *testing.T, s webjob.Store) {
 	wantEqual(t, []any{given.Run, given.Until}, []any{"o1.a", until})
 	// The rate: each start takes the place of the one before.
 	first, second := now.Add(time.Hour), now.Add(2*time.Hour)
-	offer(1, webjob.Offer{Order: "o1", Run: "o1.b", Until: until, NextStart: first}, webjob.Offer{Order: "o1", Run: "o1.c", Until: until, NextStart: first})
-	offer(1, webjob.Offer{Order: "o1", Run: "o1.c", Until: until, Start: first, NextStart: second})
+	offer(1, webjob.Offer{Order: "o1", Run: "o1.b", NextStart: first}, webjob.Offer{Order: "o1", Run: "o1.c", NextStart: first})
+	offer(1, webjob.Offer{Order: "o1", Run: "o1.c", Start: first, NextStart: second})
+	got, err = s.Order(t.Context(), "o1")
+	must(t, err)
+	wantEqual(t, got.NextStart, second)
+	offer(0, webjob.Offer{Order: "o1", Run: "nonsense", Start: second, NextStart: until}) // takes no place
 	got, err = s.Order(t.Context(), "o1")
 	must(t, err)
 	wantEqual(t, got.NextStart, second)
@@ -190,8 +196,12 @@ func offers(t *testing.T, s webjob.Store) {
 	got.State = webjob.OrderStopped
 	_, err = s.ChangeOrder(t.Context(), webjob.OrderChange{Order: got, At: now})
 	must(t, err)
-	offer(0, webjob.Offer{Order: "o1", Run: "o1.a", Until: until})
-	offer(1, webjob.Offer{Order: "o2", Run: "o2.a", Until: until})
+	offer(0, webjob.Offer{Order: "o1", Run: "o1.a"})
+	offer(2, webjob.Offer{Order: "o2", Run: "o2.a"}, webjob.Offer{Order: "o2", Run: "o2.b"})
+	offer(3, webjob.Offer{Order: "o2", Run: "o2.a"}, webjob.Offer{Order: "o2", Run: "o2.b"}, webjob.Offer{Order: "o2", Run: "o2.c"}) // two of them again
+	got, err = s.Order(t.Context(), "o2")
+	must(t, err)
+	wantEqual(t, got.Counts, webjob.Counts{webjob.RunOffered: 3})
 }
 
 func ranksSwapped(t *testing.T, s webjob.Store) {
@@ -202,7 +212,7 @@ func ranksSwapped(t *testing.T, s webjob.Store) {
 	ranks := map[string]int64{}
 	must(t, s.OpenRuns(t.Context(), "o1", func(r webjob.OrderRun) error { ranks[r.Client] = r.Rank; return nil }))
 	wantEqual(t, ranks, map[string]int64{"a": 2, "b": 1, "c": 0})
-	_, err = s.OfferRuns(t.Context(), []webjob.Offer{{Order: "o1", Run: "o1.c", Until: now}})
+	_, err = s.OfferRuns(t.Context(), []webjob.Offer{{Order: "o1", Run: "o1.c"}}, now)
 	must(t, err)
 	wantKind(t, s.SwapRanks(t.Context(), "o1", "o1.b", "o1.c"), webjob.Conflict)
 	wantKind(t, s.SwapRanks(t.Context(), "o1", "o1.b", "o2.b"), webjob.Conflict)
