@@ -188,8 +188,13 @@ func measureOrders(ctx context.Context, w *world, agents, rounds int) error {
 		return err
 	}
 	var signed, done []time.Time
+	var spent []float64
 	for range rounds {
 		time.Sleep(5 * time.Second)
+		before, err := cpuTime(w.programs[0].Process.Pid)
+		if err != nil {
+			return err
+		}
 		at := time.Now()
 		plan := &operator.OrderPlan{Keys: keys, Order: webjob.Order{
 			Format: webjob.OrderFormat, ID: operator.NewOrderID(at), Job: "noop", On: "all",
@@ -207,6 +212,11 @@ func measureOrders(ctx context.Context, w *world, agents, rounds int) error {
 			return err
 		}
 		done = append(done, end)
+		after, err := cpuTime(w.programs[0].Process.Pid)
+		if err != nil {
+			return err
+		}
+		spent = append(spent, (after - before).Seconds())
 	}
 	reconnected, err := w.reconnect(agents)
 	if err != nil {
@@ -229,7 +239,8 @@ func measureOrders(ctx context.Context, w *world, agents, rounds int) error {
 	name := fmt.Sprintf("P4-%d-agents", agents)
 	return report("p4", []figure{
 		newFigure(name+"-start-p50", "s", "", p50), newFigure(name+"-start-p99", "s", "at most 2", p99),
-		newFigure(name+"-all-durable", "s", "at most 15", durable), newFigure(name+"-reconnected", "s", "", []float64{reconnected.Seconds()}),
+		newFigure(name+"-all-durable", "s", "at most 15", durable), newFigure(name+"-server-cpu", "s", "", spent),
+		newFigure(name+"-reconnected", "s", "", []float64{reconnected.Seconds()}),
 		newFigure(name+"-tried-again", "requests", "", []float64{float64(failed)}), // while the server was gone
 	})
 }
