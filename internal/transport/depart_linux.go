@@ -66,6 +66,9 @@ func (d *departures) operation(p *peer) int {
 	case d.poll < 0 || p.watch.closed:
 		return 0
 	case p.watch.id == 0:
+		if d.watched == nil {
+			d.watched = map[uint64]*peer{}
+		}
 		d.last++
 		p.watch.id = d.last
 		d.watched[p.watch.id] = p
@@ -103,7 +106,6 @@ func (d *departures) tell(id uint64) {
 }
 
 func (d *departures) run() {
-	d.watched = map[uint64]*peer{}
 	d.poll = -1
 	poll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
