@@ -20,6 +20,7 @@ demo: build ## a server, three clients, jobs and every recipe, on this machine
 test: ## every test, with the race detector
 	@bash scripts/setup.sh crontab curl gcc git gpg gpgv ip logger named-checkzone openssl perl pgrep ping prometheus rpmbuild script setfattr shellcheck ssh-agent tcpdump unshare zstd
 	$(GO) test -race -count=1 -timeout 15m ./... # sessions run programs, which the cache of results does not see
+	$(GO) test -count=1 -timeout 10m ./internal/dispatch -run 'Interleaving|EveryCall' # all of it; with the race detector it is a part
 	set -o pipefail; $(GO) test -count=1 -timeout 10m ./internal/trust ./internal/endpoint -run Hostile -v -args -attacks 5000 | grep -v rapid
 
 lint: $(GOLANGCI_LINT) ## vet, linters and formatting

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -10,6 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +25,10 @@ import (
 var bin string
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if at := flag.Lookup("test.parallel"); at.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		_ = at.Value.Set(strconv.Itoa(3 * runtime.GOMAXPROCS(0))) // the scripts mostly wait; a number, as it takes
+	}
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "webjob-e2e-*")
 		if err != nil {

@@ -27,19 +27,22 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	runScripts(t, files)
+	runScripts(t, files, bin)
 }
 
-// TestRecipes runs the test of every recipe, which stands beside it.
+// TestRecipes runs the test of every recipe, which stands beside it, with the client as it
+// is released: with the race detector its interpreters are many times slower.
 func TestRecipes(t *testing.T) {
 	var files []string
 	for _, name := range recipes.Names() {
 		files = append(files, filepath.Join("../recipes", name, name+".txtar"))
 	}
-	runScripts(t, files)
+	runScripts(t, files, filepath.Join(bin, "bare"))
 }
 
-func runScripts(t *testing.T, files []string) {
+// runScripts runs scripts with the client of a folder. BARE is the folder with the client as
+// it is released.
+func runScripts(t *testing.T, files []string, client string) {
 	testscript.Run(t, testscript.Params{
 		Files:               files,
 		RequireUniqueNames:  true,
@@ -54,7 +57,8 @@ func runScripts(t *testing.T, files []string) {
 			if err != nil {
 				return err
 			}
-			e.Vars = append(e.Vars, "EXAMPLES="+examples, "RECIPES="+recipes)
+			e.Vars = append(e.Vars, "EXAMPLES="+examples, "RECIPES="+recipes, "BARE="+filepath.Join(bin, "bare"),
+				"PATH="+client+string(os.PathListSeparator)+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 			daemons := map[string]*daemon{}
 			e.Values[daemonsKey{}] = daemons
 			agents := map[string]*exec.Cmd{}

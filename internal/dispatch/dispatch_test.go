@@ -6,12 +6,12 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/internal/store/sqlite"
+	"webjob.dev/webjob/internal/store/sqlite/sqlitetest"
 	"webjob.dev/webjob/internal/trust"
 	"webjob.dev/webjob/internal/trust/trusttest"
 )
@@ -30,23 +30,6 @@ func newWorld(t *testing.T, threshold int, clients ...string) *world {
 	return newWorldFor(t, trusttest.New(t, threshold, "alice", "bob", "carol"), clients...)
 }
 
-// template is an empty store, to be copied: making its tables takes a while.
-var template = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "dispatch-test-*")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	store, err := sqlite.Open(context.Background(), filepath.Join(dir, "meta.db"))
-	if err != nil {
-		return nil, err
-	}
-	if err := store.Close(); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(filepath.Join(dir, "meta.db"))
-})
-
 // quickDir is a folder in memory where there is such a thing: that changes last is the
 // store's to show.
 func quickDir(t *testing.T) string {
@@ -62,11 +45,8 @@ func quickDir(t *testing.T) string {
 func newWorldFor(t *testing.T, signers *trusttest.Repository, clients ...string) *world {
 	t.Helper()
 	w := &world{t: t, signers: signers}
-	empty, err := template()
-	w.must(err)
-	file := filepath.Join(quickDir(t), "meta.db")
-	w.must(os.WriteFile(file, empty, 0o600))
-	w.store, err = sqlite.Open(t.Context(), file)
+	var err error
+	w.store, err = sqlitetest.Open(t.Context(), filepath.Join(quickDir(t), "meta.db"))
 	w.must(err)
 	t.Cleanup(func() { _ = w.store.Close() })
 	w.version = w.publish("job", 1)

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -222,12 +223,20 @@ func agree(w *world, d *Dispatcher) error {
 	return nil
 }
 
+// nextCall is the call after one that is to be tested.
+func nextCall(call int) int {
+	if call == 0 {
+		return 1 + rand.N(stride)
+	}
+	return call + stride
+}
+
 // The store fails at each call in turn: whoever tries again succeeds, and in the end memory
 // and store say the same.
 func TestStoreFailsAtEveryCall(t *testing.T) {
 	signers := trusttest.New(t, 2, "alice", "bob", "carol")
 	calls := 1
-	for fails := 0; fails <= calls; fails++ {
+	for fails := 0; fails <= calls; fails = nextCall(fails) {
 		w := newWorldFor(t, signers, "web1", "web2")
 		s := &interleaved{Store: w.store, fails: fails}
 		d := w.dispatcher(s)
@@ -274,7 +283,7 @@ func TestAnotherChangeComesBetweenAtEveryCall(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			signers := trusttest.New(t, 2, "alice", "bob", "carol")
 			calls := 1
-			for at := 0; at <= calls; at++ {
+			for at := 0; at <= calls; at = nextCall(at) {
 				w := newWorldFor(t, signers, "web1", "web2")
 				s := &interleaved{Store: w.store}
 				d, other := w.dispatcher(s), w.dispatcher(w.store)

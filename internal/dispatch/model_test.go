@@ -1,8 +1,11 @@
 package dispatch
 
 import (
+	"flag"
 	"fmt"
+	"os"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -297,6 +300,16 @@ func (m *model) finale() {
 			}
 		}
 	}
+}
+
+// TestMain has the walks made that this build has the time for, unless a flag says another
+// number.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if checks := flag.Lookup("rapid.checks").Value; checks.String() == "100" {
+		_ = checks.Set(strconv.Itoa(walks)) // a number, as it takes
+	}
+	os.Exit(m.Run())
 }
 
 func TestOrdersInAnyInterleaving(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/api"
 	"webjob.dev/webjob/internal/store/sqlite"
+	"webjob.dev/webjob/internal/store/sqlite/sqlitetest"
 	"webjob.dev/webjob/internal/trust"
 	"webjob.dev/webjob/wire"
 )
@@ -39,7 +40,7 @@ var (
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "meta.db"))
+	store, err := sqlitetest.Open(t.Context(), filepath.Join(t.TempDir(), "meta.db"))
 	must(t, err)
 	t.Cleanup(func() { must(t, store.Close()) })
 	authority, err := trust.NewAuthority("test", time.Now())

@@ -11,7 +11,7 @@ import (
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/internal/blob/files"
 	"webjob.dev/webjob/internal/publish"
-	"webjob.dev/webjob/internal/store/sqlite"
+	"webjob.dev/webjob/internal/store/sqlite/sqlitetest"
 	"webjob.dev/webjob/internal/trust"
 )
 
@@ -25,7 +25,7 @@ func must(t *testing.T, err error) {
 // The payload of a draft stays for as long as somebody may sign it, a draft of the version
 // before too, and is free when it is dropped.
 func TestPayloadsOfDraftsStay(t *testing.T) {
-	store, err := sqlite.Open(t.Context(), t.TempDir()+"/meta.db")
+	store, err := sqlitetest.Open(t.Context(), t.TempDir()+"/meta.db")
 	must(t, err)
 	t.Cleanup(func() { must(t, store.Close()) })
 	blobs, err := files.Open(t.TempDir())

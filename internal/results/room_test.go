@@ -15,7 +15,7 @@ import (
 	"webjob.dev/webjob/internal/blob/files"
 	"webjob.dev/webjob/internal/results"
 	"webjob.dev/webjob/internal/rules"
-	"webjob.dev/webjob/internal/store/sqlite"
+	"webjob.dev/webjob/internal/store/sqlite/sqlitetest"
 	"webjob.dev/webjob/wire"
 )
 
@@ -76,7 +76,7 @@ type room struct {
 func newRoom(t *testing.T) *room {
 	t.Helper()
 	dir := t.TempDir()
-	store, err := sqlite.Open(t.Context(), filepath.Join(dir, "metadata.db"))
+	store, err := sqlitetest.Open(t.Context(), filepath.Join(dir, "metadata.db"))
 	must(t, err)
 	t.Cleanup(func() { must(t, store.Close()) })
 	blobs, err := files.Open(dir)

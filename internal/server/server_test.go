@@ -22,7 +22,7 @@ import (
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/internal/blob/files"
 	"webjob.dev/webjob/internal/server"
-	"webjob.dev/webjob/internal/store/sqlite"
+	"webjob.dev/webjob/internal/store/sqlite/sqlitetest"
 	"webjob.dev/webjob/internal/trust"
 	"webjob.dev/webjob/wire"
 )
@@ -54,7 +54,7 @@ func newWorldOver(t *testing.T, change func(*server.Settings), wrap func(webjob.
 	t.Helper()
 	w := &world{t: t}
 	open := func(ctx context.Context, metadata, blobs string) (server.Backends, error) {
-		store, err := sqlite.Open(ctx, metadata)
+		store, err := sqlitetest.Open(ctx, metadata)
 		if err != nil {
 			return server.Backends{}, err
 		}

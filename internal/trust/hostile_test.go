@@ -209,7 +209,7 @@ func versionOf(content []byte) int64 {
 	return m.Signed.Version
 }
 
-var attackCount = flag.Int("attacks", 500, "how many attacks the tests of hostile servers run at least")
+var attackCount = flag.Int("attacks", 200, "how many attacks the tests of hostile servers run at least")
 
 // TestHostileServerGetsNothingThrough attacks, with several answers to one client at a
 // time.

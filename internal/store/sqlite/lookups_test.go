@@ -8,6 +8,7 @@ import (
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/internal/store/sqlite"
+	"webjob.dev/webjob/internal/store/sqlite/sqlitetest"
 )
 
 // fleet is a store with clients and jobs, all of which are remembered.
@@ -19,7 +20,7 @@ func fleet(t testing.TB, clients, jobs int) *sqlite.Store {
 			t.Fatal(err)
 		}
 	}
-	opened, err := sqlite.Open(t.Context(), t.TempDir()+"/meta.db")
+	opened, err := sqlitetest.Open(t.Context(), t.TempDir()+"/meta.db")
 	must(err)
 	t.Cleanup(func() { _ = opened.Close() })
 	token := webjob.Token{ID: "t", Secret: webjob.DigestOf([]byte("t")), Role: webjob.RoleClient, Uses: int64(clients), Expires: time.Now().Add(time.Hour)}

@@ -10,12 +10,13 @@ import (
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/internal/store/sqlite"
+	"webjob.dev/webjob/internal/store/sqlite/sqlitetest"
 	"webjob.dev/webjob/internal/store/storetest"
 )
 
 func open(t testing.TB, place string) webjob.Store {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), filepath.Join(place, "meta.db"))
+	s, err := sqlitetest.Open(t.Context(), filepath.Join(place, "meta.db"))
 	if err != nil {
 		t.Fatal(err)
 	}

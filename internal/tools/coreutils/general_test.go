@@ -62,7 +62,10 @@ func TestHostileNamesDoNotReachTheTerminal(t *testing.T) {
 	}
 }
 
-// endless is an input that never ends, and counts how often it is read.
+// xs is a text without an end of line.
+var xs = strings.Repeat("x", 1<<16)
+
+// endless is an input that never ends.
 type endless struct{ text string }
 
 func (e endless) Read(p []byte) (int, error) {
@@ -149,7 +152,7 @@ func TestLinesAreBounded(t *testing.T) {
 		t.Skip("needs some memory")
 	}
 	for _, line := range []string{"sort", "tail"} {
-		got := runWith(t.Context(), t, t.TempDir(), io.LimitReader(endless{"x"}, 70<<20), strings.Fields(line))
+		got := runWith(t.Context(), t, t.TempDir(), io.LimitReader(endless{xs}, 70<<20), strings.Fields(line))
 		if got.status == 0 || !strings.Contains(got.err, "more than 67108864 bytes") {
 			t.Errorf("%s: status %d, %.200q", line, got.status, got.err)
 		}
@@ -166,8 +169,8 @@ func TestWhatGrowsIsBounded(t *testing.T) {
 	}{
 		{[]string{"sed", "s/x/" + strings.Repeat("y", 1<<20) + "/g"}, strings.NewReader(strings.Repeat("x", 80)), "a line became longer than 64 MiB"},
 		{[]string{"tr", "-d", strings.Repeat("\\000-\U0010FFFF", 3)}, strings.NewReader(""), "a set has more characters than there are"},
-		{[]string{"xargs", "-0", "echo"}, io.LimitReader(endless{"x"}, 17<<20), "a word has more than 16777216 bytes"},
-		{[]string{"xargs", "echo"}, io.LimitReader(endless{"x"}, 17<<20), "a word has more than 16777216 bytes"},
+		{[]string{"xargs", "-0", "echo"}, io.LimitReader(endless{xs}, 17<<20), "a word has more than 16777216 bytes"},
+		{[]string{"xargs", "echo"}, io.LimitReader(endless{xs}, 17<<20), "a word has more than 16777216 bytes"},
 	} {
 		if got := runWith(t.Context(), t, dir, c.in, c.argv); got.status == 0 || !strings.Contains(got.err, c.says) || got.out != "" {
 			t.Errorf("%.40q: status %d, %.200q", c.argv, got.status, got.err)
