@@ -45,25 +45,31 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// build builds the real programs, with the race detector when the tests have it,
-// and the jobs without: the detector would sleep a second at the end of each. The client
-// is there a second time, as bare/webjob, as it is released: with nothing that it needs.
+// build builds the real programs: the agent and the server with the race detector when the
+// tests have it, since much happens at once in them, and what is run hundreds of times
+// without. The folder bare has them as they are released: with nothing that they need.
 func build(dir string) error {
-	ours := []string{"webjob.dev/webjob/cmd/..."}
+	var race []string
 	if raceEnabled {
-		ours = append([]string{"-race"}, ours...)
+		race = []string{"-race"}
 	}
-	for _, what := range [][]string{ours, {"./testdata/cmd/..."}} {
-		c := exec.Command("go", append([]string{"build", "-o", dir}, what...)...)
+	bare := filepath.Join(dir, "bare")
+	for _, b := range []struct {
+		environment []string
+		arguments   []string
+	}{
+		{nil, append(race, "-o", dir, "webjob.dev/webjob/cmd/webjob", "webjob.dev/webjob/cmd/webjobd")},
+		{nil, []string{"-o", dir, "./testdata/cmd/..."}}, // jobs
+		{[]string{"CGO_ENABLED=0"}, []string{"-trimpath", "-o", bare + "/", "webjob.dev/webjob/cmd/..."}},
+	} {
+		c := exec.Command("go", append([]string{"build"}, b.arguments...)...)
+		c.Env = append(os.Environ(), b.environment...)
 		c.Stdout, c.Stderr = os.Stderr, os.Stderr
 		if err := c.Run(); err != nil {
 			return err
 		}
 	}
-	c := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(dir, "bare", "webjob"), "webjob.dev/webjob/cmd/webjob")
-	c.Env = append(os.Environ(), "CGO_ENABLED=0")
-	c.Stdout, c.Stderr = os.Stderr, os.Stderr
-	return c.Run()
+	return os.Symlink("bare/webjobctl", filepath.Join(dir, "webjobctl"))
 }
 
 // environment is what the programs get: nothing of the caller's own WebJob.

@@ -137,7 +137,7 @@ func cmdInit(ts *testscript.TestScript, neg bool, args []string) {
 	ports, err := freePorts(3)
 	ts.Check(err)
 	name := filepath.Base(args[0])
-	out := program(ts, "webjobd", "init", args[0], "--name", "localhost", "-o", "json",
+	out := program(ts, "bare/webjobd", "init", args[0], "--name", "localhost", "-o", "json",
 		"--listen", ports[0], "--operator-listen", ports[1], "--telemetry-listen", ports[2])
 	var printed struct {
 		Token string `json:"login_token"`
