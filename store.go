@@ -20,7 +20,7 @@ type Store interface {
 	Holds
 	Orders
 	Deliveries
-	Repository
+	RepositoryFiles
 	Audit
 	Leases
 	// Ping reports whether the store answers.
@@ -282,8 +282,8 @@ type Deliveries interface {
 	RetryDeliveries(ctx context.Context, sequence int64, now time.Time) (int64, error)
 }
 
-// Repository keeps the files of the job repository: metadata, contents, drafts.
-type Repository interface {
+// RepositoryFiles keeps the files of the job repository: metadata, contents, drafts.
+type RepositoryFiles interface {
 	// RepositoryFiles calls visit with every file, by name.
 	RepositoryFiles(ctx context.Context, visit func(name string, content []byte) error) error
 	// ChangeRepository makes the change. A version of a job that is not above every

@@ -156,7 +156,7 @@ func ourPair(ctx context.Context, e *endpoint.Enrolment, newest *string) (pair f
 	c := e.Connect()
 	defer c.Close()
 	who := fetch.Requester{ID: e.ID, Labels: e.Labels, Ticket: *newest + step}
-	if who.Repository, err = trust.NewRepository(e.TrustRoot); err != nil {
+	if who.Repository, err = trust.NewView(e.TrustRoot); err != nil {
 		return nil, nil, err
 	}
 	m, err := fetch.Job(ctx, c, who, "probe", wire.JobQuery{Platform: webjob.ThisPlatform}, time.Now())

@@ -25,7 +25,7 @@ func repositoryCosts(args []string) error {
 	}
 	job := "job00042"
 	paths := []string{trust.PolicyPath, trust.ClientPath("web1"), trust.JobPath(job)}
-	pinned, err := trust.NewRepository(g.view.Root())
+	pinned, err := trust.NewView(g.view.Root())
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func repositoryCosts(args []string) error {
 		sizes[name] = len(encoded)
 	}
 	time1, err := repeated(*rounds, func() error { // what every run does
-		r, err := trust.ParseRepository(kept, time.Now())
+		r, err := trust.ParseView(kept, time.Now())
 		if err == nil {
 			_, err = r.Index(job)
 		}
@@ -61,7 +61,7 @@ func repositoryCosts(args []string) error {
 		return err
 	}
 	time2, err := repeated(*rounds, func() error { // a run that has to take something new in
-		r, err := trust.ParseRepository(kept, time.Now())
+		r, err := trust.ParseView(kept, time.Now())
 		if err == nil {
 			if r, err = r.Update(changed, time.Now()); err == nil {
 				_, err = r.Index(job)
@@ -96,7 +96,7 @@ func repeated(rounds int, do func() error) ([]float64, error) {
 type growingRepository struct {
 	online *trust.PrivateKey
 	people []*trust.PrivateKey
-	view   *trust.Repository
+	view   *trust.View
 }
 
 func newGrowingRepository(jobs int) (*growingRepository, error) {

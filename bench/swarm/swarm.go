@@ -128,7 +128,7 @@ func (s *swarm) enrollOne(ctx context.Context, c *wire.Client, token trust.Token
 	if err != nil {
 		return nil, err
 	}
-	root, err := trust.NewRepository(response.TrustRoot)
+	root, err := trust.NewView(response.TrustRoot)
 	if err != nil {
 		return nil, err
 	}
@@ -292,17 +292,17 @@ func once[T any](memo *sync.Map, envelope []byte, verify func([]byte) (T, error)
 	return load.(func() (T, error))()
 }
 
-func (m *member) repository() *trust.Repository {
+func (m *member) repository() *trust.View {
 	view, _ := m.swarm.views.Load(m.view)
-	return view.(*trust.Repository)
+	return view.(*trust.View)
 }
 
 // take returns what a bundle makes of this agent's view of the job repository.
-func (m *member) take(bundle []byte) (*trust.Repository, error) {
+func (m *member) take(bundle []byte) (*trust.View, error) {
 	if len(bundle) == 0 {
 		return m.repository(), nil
 	}
-	return once(&m.swarm.updates, append(strconv.AppendInt(nil, m.view, 10), bundle...), func([]byte) (*trust.Repository, error) {
+	return once(&m.swarm.updates, append(strconv.AppendInt(nil, m.view, 10), bundle...), func([]byte) (*trust.View, error) {
 		var b webjob.RepositoryBundle
 		if err := json.Unmarshal(bundle, &b); err != nil {
 			return nil, err

@@ -83,7 +83,7 @@ people named sign everything in it, and may give orders.`,
 }
 
 // showDraft shows a draft of one's own.
-func showDraft(c *cobra.Command, s *operator.Session, base *trust.Repository, d *trust.Draft, depth operator.Depth) error {
+func showDraft(c *cobra.Command, s *operator.Session, base *trust.View, d *trust.Draft, depth operator.Depth) error {
 	r, err := s.Review(c.Context(), base, d, depth)
 	if err != nil {
 		return err
@@ -256,7 +256,7 @@ type signFlags struct {
 
 // sign shows a draft, asks, and signs it. As JSON, what is shown stands in the document
 // that is printed at the end, and is text only where a person is asked.
-func (f *signFlags) sign(c *cobra.Command, s *operator.Session, base *trust.Repository, d *trust.Draft) (signedDraft, error) {
+func (f *signFlags) sign(c *cobra.Command, s *operator.Session, base *trust.View, d *trust.Draft) (signedDraft, error) {
 	r, err := s.Review(c.Context(), base, d, f.depth)
 	if err != nil {
 		return signedDraft{}, err

@@ -119,7 +119,7 @@ func request(ctx context.Context, token trust.Token, address, id string) (*Enrol
 	if webjob.DigestOf(response.TrustRoot) != token.Root {
 		return nil, nil, webjob.Errorf(webjob.Refused, "%s gave another root of the job repository than the token pins; nothing was stored", address)
 	}
-	if _, err := trust.NewRepository(response.TrustRoot); err != nil {
+	if _, err := trust.NewView(response.TrustRoot); err != nil {
 		return nil, nil, err
 	}
 	if response.Labels.String() != token.Labels.String() {
@@ -201,7 +201,7 @@ func (e *Enrolment) Expires() time.Time { return e.config.Certificates[0].Leaf.N
 // Signers returns how many of the people who signed the pinned root must sign, and the
 // fingerprints of their keys.
 func (e *Enrolment) Signers() (threshold int, fingerprints []string, err error) {
-	r, err := trust.NewRepository(e.TrustRoot)
+	r, err := trust.NewView(e.TrustRoot)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -43,7 +43,7 @@ type hostileServer struct {
 	state     *endpoint.State
 	dir       string
 	mark      string // file to which everything that runs appends its line
-	views     []*trust.Repository
+	views     []*trust.View
 	manifests [][]byte // of all versions of the job
 	payloads  [][]byte // of the same
 	orders    [][]byte // genuine

@@ -29,7 +29,7 @@ type KeptJobs struct {
 }
 
 // Keep gets the jobs of orders that are not kept yet, and forgets those of others.
-func (s *KeptJobs) Keep(ctx context.Context, e *Enrolment, r *trust.Repository, orders []*trust.SignedOrder) error {
+func (s *KeptJobs) Keep(ctx context.Context, e *Enrolment, r *trust.View, orders []*trust.SignedOrder) error {
 	var errs []error
 	wanted := map[string]bool{}
 	c := e.Connect()
@@ -52,7 +52,7 @@ func (s *KeptJobs) Keep(ctx context.Context, e *Enrolment, r *trust.Repository, 
 	return errors.Join(errs...)
 }
 
-func (e *Enrolment) requester(r *trust.Repository) fetch.Requester {
+func (e *Enrolment) requester(r *trust.View) fetch.Requester {
 	return fetch.Requester{ID: e.ID, Labels: e.Labels, Repository: r}
 }
 
@@ -96,7 +96,7 @@ func (s *KeptJobs) get(ctx context.Context, c *wire.Client, who fetch.Requester,
 
 // offer returns the job of an order as it was kept. Everything is verified
 // again, and the payload once more on the bytes that run.
-func (s *KeptJobs) offer(order *trust.SignedOrder, r *trust.Repository) (*fetch.Offer, error) {
+func (s *KeptJobs) offer(order *trust.SignedOrder, r *trust.View) (*fetch.Offer, error) {
 	dir := s.path(order.Manifest.Hex())
 	manifest, err := os.ReadFile(filepath.Join(dir, keptManifest))
 	if err != nil {

@@ -57,7 +57,7 @@ func RunOffer(ctx context.Context, s *State, settings *Settings, offer wire.Offe
 
 // viewForOrder returns the job repository with which an order is judged: a fresh one
 // or, while the server is away, the last one that was; see [openOrder].
-func viewForOrder(ctx context.Context, s *State, settings *Settings, get *Enrolment) (*trust.Repository, error) {
+func viewForOrder(ctx context.Context, s *State, settings *Settings, get *Enrolment) (*trust.View, error) {
 	c := get.Connect()
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(settings.GetLimit))
@@ -70,7 +70,7 @@ func viewForOrder(ctx context.Context, s *State, settings *Settings, get *Enrolm
 }
 
 // openOrder returns the order of an offer when the policy permits it here.
-func openOrder(view *trust.Repository, get *Enrolment, offer wire.Offer) (*trust.SignedOrder, error) {
+func openOrder(view *trust.View, get *Enrolment, offer wire.Offer) (*trust.SignedOrder, error) {
 	policy, err := view.Policy()
 	if err != nil {
 		return nil, err

@@ -28,14 +28,14 @@ type RepositoryCache struct{ folder }
 
 // Read returns the job repository as this client verified it last, or only the
 // root that was pinned at enrolment.
-func (s *RepositoryCache) Read(e *Enrolment, now time.Time) (*trust.Repository, error) {
-	return s.read(e, now, trust.ParseRepository)
+func (s *RepositoryCache) Read(e *Enrolment, now time.Time) (*trust.View, error) {
+	return s.read(e, now, trust.ParseView)
 }
 
-func (s *RepositoryCache) read(e *Enrolment, now time.Time, parse func([]byte, time.Time) (*trust.Repository, error)) (*trust.Repository, error) {
+func (s *RepositoryCache) read(e *Enrolment, now time.Time, parse func([]byte, time.Time) (*trust.View, error)) (*trust.View, error) {
 	data, err := os.ReadFile(s.path(repositoryFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return trust.NewRepository(e.TrustRoot)
+		return trust.NewView(e.TrustRoot)
 	}
 	if err != nil {
 		return nil, webjob.Errorf(webjob.Unavailable, "job repository: %w", err)
@@ -48,7 +48,7 @@ func (s *RepositoryCache) read(e *Enrolment, now time.Time, parse func([]byte, t
 }
 
 // Keep keeps a view for later runs, unless a newer one is kept already.
-func (s *RepositoryCache) Keep(e *Enrolment, r *trust.Repository) error {
+func (s *RepositoryCache) Keep(e *Enrolment, r *trust.View) error {
 	lock := flock.New(s.path(repositoryLock))
 	if err := lock.Lock(); err != nil {
 		return webjob.Errorf(webjob.Unavailable, "job repository: %w", err)
@@ -73,7 +73,7 @@ func (s *RepositoryCache) Keep(e *Enrolment, r *trust.Repository) error {
 
 // Sync asks the server for what is new in the job repository, verifies and keeps it.
 // The policy and this client's labels come along with what the jobs need.
-func (s *RepositoryCache) Sync(ctx context.Context, e *Enrolment, c *wire.Client, jobs ...string) (*trust.Repository, error) {
+func (s *RepositoryCache) Sync(ctx context.Context, e *Enrolment, c *wire.Client, jobs ...string) (*trust.View, error) {
 	before, err := s.Read(e, time.Now())
 	if err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func (s *RepositoryCache) Sync(ctx context.Context, e *Enrolment, c *wire.Client
 
 // Current returns a view that has not expired and holds the policy and this client's
 // labels. It asks the server only when the kept one does not.
-func (s *RepositoryCache) Current(ctx context.Context, e *Enrolment, c *wire.Client) (*trust.Repository, error) {
+func (s *RepositoryCache) Current(ctx context.Context, e *Enrolment, c *wire.Client) (*trust.View, error) {
 	r, err := s.Read(e, time.Now())
 	if err != nil {
 		return nil, err
@@ -113,18 +113,18 @@ func (s *RepositoryCache) Current(ctx context.Context, e *Enrolment, c *wire.Cli
 
 // AsSeen returns the view of the last time at which it had not expired: standing orders
 // go on with it while the server is away.
-func (s *RepositoryCache) AsSeen(e *Enrolment) (*trust.Repository, error) {
-	return s.read(e, time.Now(), trust.ParseRepositoryAsSeen)
+func (s *RepositoryCache) AsSeen(e *Enrolment) (*trust.View, error) {
+	return s.read(e, time.Now(), trust.ParseViewAsSeen)
 }
 
 // Subject returns what orders are checked against: the id, the labels that were signed
 // for this client or else those of its enrolment, and what this machine says of itself.
-func (e *Enrolment) Subject(r *trust.Repository) (webjob.Subject, error) {
+func (e *Enrolment) Subject(r *trust.View) (webjob.Subject, error) {
 	labels, err := e.labels(r)
 	return webjob.Subject{ID: e.ID, Labels: labels, Facts: Facts()}, err
 }
 
-func (e *Enrolment) labels(r *trust.Repository) (webjob.Labels, error) {
+func (e *Enrolment) labels(r *trust.View) (webjob.Labels, error) {
 	labels, found, err := r.Labels(e.ID)
 	if err != nil || !found {
 		return e.Labels, err

@@ -33,7 +33,7 @@ type Depth struct {
 // Review shows what a draft changes, and what would run because of it. base is nil for
 // a first draft. Everything is taken from what is signed, down to the payloads, which
 // come from the server and are checked against their digests.
-func (s *Session) Review(ctx context.Context, base *trust.Repository, d *trust.Draft, depth Depth) (*Review, error) {
+func (s *Session) Review(ctx context.Context, base *trust.View, d *trust.Draft, depth Depth) (*Review, error) {
 	names := s.namesIn(base)
 	if p, err := trust.ParsePolicy(d.Contents[trust.PolicyPath]); err == nil {
 		names = s.Names(p)
@@ -68,7 +68,7 @@ func (s *Session) Review(ctx context.Context, base *trust.Repository, d *trust.D
 // explanation is a review under way.
 type explanation struct {
 	session *Session
-	base    *trust.Repository
+	base    *trust.View
 	draft   *trust.Draft
 	depth   Depth
 	lines   []string // what changes for people

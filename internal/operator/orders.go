@@ -68,7 +68,7 @@ func (s *Session) Complete(ctx context.Context, p *OrderPlan) (*trust.SignedMani
 }
 
 // listed finds a version, the newest when it is 0, in the signed index of a job.
-func listed(r *trust.Repository, job string, version int64) (trust.IndexVersion, *trust.JobIndex, error) {
+func listed(r *trust.View, job string, version int64) (trust.IndexVersion, *trust.JobIndex, error) {
 	index, err := r.Index(job)
 	if webjob.KindOf(err) == webjob.NotFound {
 		return trust.IndexVersion{}, nil, webjob.Errorf(webjob.NotFound, "job %s is not published; webjobctl job list shows what is", job)
@@ -130,7 +130,7 @@ func (s *Session) Verify(ctx context.Context, v api.JobDetail) (m *trust.SignedM
 }
 
 // signersOf returns the names of who signed the index of a job.
-func (s *Session) signersOf(r *trust.Repository, job string) (by []string, err error) {
+func (s *Session) signersOf(r *trust.View, job string) (by []string, err error) {
 	ids, err := r.SignedBy(trust.JobPath(job))
 	names := s.namesIn(r)
 	for _, id := range ids {

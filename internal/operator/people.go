@@ -4,7 +4,7 @@ import "webjob.dev/webjob/internal/trust"
 
 // namesIn returns what tells the name of a key by its id: of the people of the policy,
 // of the keys in this folder, else the id itself.
-func (s *Session) namesIn(base *trust.Repository) func(id string) string {
+func (s *Session) namesIn(base *trust.View) func(id string) string {
 	var policy *trust.Policy
 	if base != nil {
 		policy, _ = base.Policy() // names are only for people

@@ -102,7 +102,7 @@ func (d *Description) manifest(packed string, version int64, scope webjob.Scope)
 }
 
 // indexOf returns the index of a job, an empty one when it has none yet.
-func indexOf(r *trust.Repository, job string) (*trust.JobIndex, error) {
+func indexOf(r *trust.View, job string) (*trust.JobIndex, error) {
 	if err := webjob.CheckJobName(job); err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func indexOf(r *trust.Repository, job string) (*trust.JobIndex, error) {
 
 // ProposeIndex signs and hands in a new index of a job, with the manifests of versions
 // that are new.
-func (s *Session) ProposeIndex(ctx context.Context, r *trust.Repository, index *trust.JobIndex, summary string, keys []string, manifests ...[]byte) (Handed, error) {
+func (s *Session) ProposeIndex(ctx context.Context, r *trust.View, index *trust.JobIndex, summary string, keys []string, manifests ...[]byte) (Handed, error) {
 	content, err := index.Encode()
 	if err != nil {
 		return Handed{}, err

@@ -20,14 +20,14 @@ import (
 // Repository is the job repository as this operator verified it, and the drafts that
 // wait for signatures. View is nil before there is one.
 type Repository struct {
-	View   *trust.Repository
+	View   *trust.View
 	Drafts []*trust.Draft
 	Online *trust.PublicKey // of the server
 }
 
 // PinnedRepository returns the view that was verified last. NotFound says that none is
 // pinned here.
-func (h *Home) PinnedRepository() (*trust.Repository, error) {
+func (h *Home) PinnedRepository() (*trust.View, error) {
 	data, err := os.ReadFile(h.path(repositoryFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, webjob.Errorf(webjob.NotFound, "no job repository is pinned here; make one with webjobctl repo init, or pin your colleagues' with webjobctl repo pin DIGEST")
@@ -35,14 +35,14 @@ func (h *Home) PinnedRepository() (*trust.Repository, error) {
 	if err != nil {
 		return nil, webjob.Errorf(webjob.Invalid, "%w", err)
 	}
-	r, err := trust.ParseRepositoryAsSeen(data, time.Now())
+	r, err := trust.ParseViewAsSeen(data, time.Now())
 	if err != nil {
 		return nil, webjob.Errorf(webjob.Invalid, "%s is damaged: %w; remove it and pin again", h.path(repositoryFile), err)
 	}
 	return r, nil
 }
 
-func (h *Home) keepRepository(r *trust.Repository) error {
+func (h *Home) keepRepository(r *trust.View) error {
 	data, err := r.Encode()
 	if err != nil {
 		return err
@@ -52,15 +52,15 @@ func (h *Home) keepRepository(r *trust.Repository) error {
 
 // Repository gets what is new in the job repository, verifies and keeps it.
 func (s *Session) Repository(ctx context.Context) (*Repository, error) {
-	return s.repository(ctx, (*trust.Repository).Update)
+	return s.repository(ctx, (*trust.View).Update)
 }
 
 // RepositoryAsSeen is Repository also when parts of it have expired.
 func (s *Session) RepositoryAsSeen(ctx context.Context) (*Repository, error) {
-	return s.repository(ctx, (*trust.Repository).UpdateAsSeen)
+	return s.repository(ctx, (*trust.View).UpdateAsSeen)
 }
 
-func (s *Session) repository(ctx context.Context, update func(*trust.Repository, webjob.RepositoryBundle, time.Time) (*trust.Repository, error)) (*Repository, error) {
+func (s *Session) repository(ctx context.Context, update func(*trust.View, webjob.RepositoryBundle, time.Time) (*trust.View, error)) (*Repository, error) {
 	pinned, err := s.home.PinnedRepository()
 	if err != nil && webjob.KindOf(err) != webjob.NotFound {
 		return nil, err
@@ -106,7 +106,7 @@ func readState(state api.RepositoryState) (*Repository, error) {
 }
 
 // trusted returns the view, which must be there.
-func (s *Session) trusted(ctx context.Context) (*trust.Repository, error) {
+func (s *Session) trusted(ctx context.Context) (*trust.View, error) {
 	r, err := s.Repository(ctx)
 	if err != nil {
 		return nil, err
@@ -123,7 +123,7 @@ func (s *Session) trusted(ctx context.Context) (*trust.Repository, error) {
 
 // Pin pins the server's job repository when its first or its newest root has the
 // digest that a colleague told.
-func (s *Session) Pin(ctx context.Context, want webjob.Digest) (*trust.Repository, error) {
+func (s *Session) Pin(ctx context.Context, want webjob.Digest) (*trust.View, error) {
 	state, err := s.repositoryState(ctx, wire.RepositoryRequest{Have: webjob.RepositoryHave{Roles: map[string]int64{trust.RoleRoot: 1}}})
 	if err != nil {
 		return nil, err
@@ -136,7 +136,7 @@ func (s *Session) Pin(ctx context.Context, want webjob.Digest) (*trust.Repositor
 		if webjob.DigestOf(root) != want {
 			continue
 		}
-		r, err := trust.NewRepository(root)
+		r, err := trust.NewView(root)
 		if err != nil {
 			return nil, err
 		}
@@ -190,7 +190,7 @@ type Handed struct {
 // Hand signs a draft and hands it in: a new one, or one that waits. It signs with the
 // keys of these names or, without names, with those of this folder that may. What
 // landed is verified, and pinned when nothing was.
-func (s *Session) Hand(ctx context.Context, base *trust.Repository, d *trust.Draft, names []string) (Handed, error) {
+func (s *Session) Hand(ctx context.Context, base *trust.View, d *trust.Draft, names []string) (Handed, error) {
 	var response Handed
 	if _, err := d.Changes(base, time.Now(), s.Names(nil)); err != nil {
 		return response, err
@@ -239,7 +239,7 @@ func (s *Session) Hand(ctx context.Context, base *trust.Repository, d *trust.Dra
 
 // Signers returns the names of the keys of this folder, of these names if there are
 // any, whose signatures are still to come. Refused says that there are none.
-func (s *Session) Signers(base *trust.Repository, d *trust.Draft, names []string) ([]string, error) {
+func (s *Session) Signers(base *trust.View, d *trust.Draft, names []string) ([]string, error) {
 	needs, err := d.Needs(base)
 	if err != nil {
 		return nil, err
@@ -267,7 +267,7 @@ func (s *Session) Signers(base *trust.Repository, d *trust.Draft, names []string
 }
 
 // nothingToSign says why none of the keys helps.
-func (s *Session) nothingToSign(base *trust.Repository, d *trust.Draft) error {
+func (s *Session) nothingToSign(base *trust.View, d *trust.Draft) error {
 	may, err := s.maySign(base, d)
 	if err != nil {
 		return err
@@ -279,7 +279,7 @@ func (s *Session) nothingToSign(base *trust.Repository, d *trust.Draft) error {
 }
 
 // maySign returns the names of those who have not signed and whose signatures count.
-func (s *Session) maySign(base *trust.Repository, d *trust.Draft) ([]string, error) {
+func (s *Session) maySign(base *trust.View, d *trust.Draft) ([]string, error) {
 	needs, err := d.Needs(base)
 	if err != nil {
 		return nil, err

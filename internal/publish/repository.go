@@ -32,7 +32,7 @@ const freshenEvery = time.Hour
 
 // Store is what the room needs of the store.
 type Store interface {
-	webjob.Repository
+	webjob.RepositoryFiles
 	webjob.Jobs
 	HoldBlobs(ctx context.Context, h webjob.Hold) ([]int64, error)
 	AddNotes(ctx context.Context, run string, notes []webjob.Note) error
@@ -54,7 +54,7 @@ type signed struct {
 	// until current has it, too: who reads both to answer one question holds it for reading.
 	landing sync.RWMutex
 	mu      sync.RWMutex
-	current *trust.Repository // nil before the first draft was accepted
+	current *trust.View // nil before the first draft was accepted
 	policy  *trust.Policy
 	roots   [][]byte
 	waiting map[string]*trust.Draft    // drafts that wait for signatures, by id
@@ -97,7 +97,7 @@ func (r *signed) read(ctx context.Context) error {
 		}
 		drafts[d.ID], stored[d.ID] = &d, webjob.DigestOf(content)
 	}
-	current, roots, err := trust.RepositoryFromFiles(files, now())
+	current, roots, err := trust.ViewFromFiles(files, now())
 	if err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ func (r *signed) read(ctx context.Context) error {
 func (r *signed) Online() *trust.PublicKey { return r.online.PublicKey }
 
 // View returns what is signed now. NotFound says that nothing is yet.
-func (r *signed) View() (*trust.Repository, *trust.Policy, [][]byte, error) {
+func (r *signed) View() (*trust.View, *trust.Policy, [][]byte, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if r.current == nil {
@@ -144,7 +144,7 @@ func (r *signed) Timestamp() int64 {
 }
 
 // set takes a repository in that is stored.
-func (r *signed) set(next *trust.Repository, policy *trust.Policy) {
+func (r *signed) set(next *trust.View, policy *trust.Policy) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.current == nil || next.RootVersion() != r.current.RootVersion() {

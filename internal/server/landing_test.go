@@ -73,7 +73,7 @@ func TestVersionAndIndexAreOfOneMoment(t *testing.T) {
 			must(t, server.Publish(t.Context(), w.server, manifestOf("job", 1, payload), w.key))
 			c := wire.NewClient(w.endpoint.URL, w.client("web1"))
 			defer c.Close()
-			root, err := trust.NewRepository(server.RootOf(w.server))
+			root, err := trust.NewView(server.RootOf(w.server))
 			must(t, err)
 			between(s, func() {
 				offer, err := fetch.Job(context.Background(), c, fetch.Requester{ID: "web1", Repository: root}, "job", wire.JobQuery{Platform: "linux/amd64"}, time.Now())

@@ -182,16 +182,16 @@ func bins(name string, keys []*PublicKey, threshold int) (*metadata.Delegations,
 
 // Propose returns a draft that changes the contents of targets; empty content takes a
 // target away. It holds the roles concerned, without signatures.
-func (r *Repository) Propose(summary string, changes map[string][]byte, now time.Time) (*Draft, error) {
+func (v *View) Propose(summary string, changes map[string][]byte, now time.Time) (*Draft, error) {
 	d := &Draft{Created: now.UTC().Truncate(time.Second), Summary: summary, Roles: map[string][]byte{}, Contents: changes}
 	roles := map[string]*metadata.Metadata[metadata.TargetsType]{}
 	for path, content := range changes {
-		name, err := r.holder(path)
+		name, err := v.holder(path)
 		if err != nil {
 			return nil, err
 		}
 		if roles[name] == nil {
-			if roles[name], err = r.renewed(name, now); err != nil {
+			if roles[name], err = v.renewed(name, now); err != nil {
 				return nil, err
 			}
 		}
@@ -212,13 +212,13 @@ func (r *Repository) Propose(summary string, changes map[string][]byte, now time
 }
 
 // holder returns the name of the role whose targets the path belongs to.
-func (r *Repository) holder(path string) (string, error) {
+func (v *View) holder(path string) (string, error) {
 	if path == PolicyPath {
 		return RoleTargets, nil
 	}
 	name, parent := RoleTargets, RoleRoot
 	for range maxDelegations {
-		role, err := r.load(name, parent)
+		role, err := v.load(name, parent)
 		if err != nil {
 			return "", err
 		}
@@ -239,12 +239,12 @@ func (r *Repository) holder(path string) (string, error) {
 
 // renewed returns a copy of a role as its next version, without signatures. A bin that
 // nobody has used is new.
-func (r *Repository) renewed(name string, now time.Time) (*metadata.Metadata[metadata.TargetsType], error) {
+func (v *View) renewed(name string, now time.Time) (*metadata.Metadata[metadata.TargetsType], error) {
 	expires := now.UTC().Truncate(time.Second).Add(OfflineLifetime)
-	if r.set.Snapshot.Signed.Meta[name+".json"] == nil {
+	if v.set.Snapshot.Signed.Meta[name+".json"] == nil {
 		return metadata.Targets(expires), nil
 	}
-	role, err := metadata.Targets().FromBytes(r.held.Roles[name])
+	role, err := metadata.Targets().FromBytes(v.held.Roles[name])
 	if err != nil {
 		return nil, explain("role "+name, err)
 	}
@@ -257,7 +257,7 @@ func (r *Repository) renewed(name string, now time.Time) (*metadata.Metadata[met
 // Land returns the repository that a complete draft makes of base (nil for a new one),
 // with a new snapshot and timestamp by the online key. It is verified as a client
 // would.
-func (d *Draft) Land(base *Repository, online *PrivateKey, now time.Time) (*Repository, error) {
+func (d *Draft) Land(base *View, online *PrivateKey, now time.Time) (*View, error) {
 	b := webjob.RepositoryBundle{Roles: map[string][]byte{}, Contents: map[string][]byte{}}
 	for path, content := range d.Contents {
 		if len(content) > 0 {
@@ -274,7 +274,7 @@ func (d *Draft) Land(base *Repository, online *PrivateKey, now time.Time) (*Repo
 		if name == RoleRoot {
 			if base == nil {
 				var err error
-				if base, err = NewRepository(content); err != nil {
+				if base, err = NewView(content); err != nil {
 					return nil, err
 				}
 			} else {
@@ -297,25 +297,25 @@ func (d *Draft) Land(base *Repository, online *PrivateKey, now time.Time) (*Repo
 
 // Freshen returns the repository with a new timestamp and, when the old one is half
 // over, a new snapshot.
-func (r *Repository) Freshen(online *PrivateKey, now time.Time) (*Repository, error) {
+func (v *View) Freshen(online *PrivateKey, now time.Time) (*View, error) {
 	versions := map[string]int64{}
-	for name, meta := range r.set.Snapshot.Signed.Meta {
+	for name, meta := range v.set.Snapshot.Signed.Meta {
 		versions[strings.TrimSuffix(name, ".json")] = meta.Version
 	}
-	return r.freshen(webjob.RepositoryBundle{}, versions, online, now)
+	return v.freshen(webjob.RepositoryBundle{}, versions, online, now)
 }
 
-func (r *Repository) freshen(b webjob.RepositoryBundle, versions map[string]int64, online *PrivateKey, now time.Time) (*Repository, error) {
+func (v *View) freshen(b webjob.RepositoryBundle, versions map[string]int64, online *PrivateKey, now time.Time) (*View, error) {
 	at := now.UTC().Truncate(time.Second)
 	snapshot, timestamp := metadata.Snapshot(at.Add(SnapshotLifetime)), metadata.Timestamp(at.Add(TimestampLifetime))
-	if r.set.Snapshot != nil {
-		snapshot.Signed.Version = r.set.Snapshot.Signed.Version + 1
+	if v.set.Snapshot != nil {
+		snapshot.Signed.Version = v.set.Snapshot.Signed.Version + 1
 	}
-	if r.set.Timestamp != nil {
-		timestamp.Signed.Version = r.set.Timestamp.Signed.Version + 1
+	if v.set.Timestamp != nil {
+		timestamp.Signed.Version = v.set.Timestamp.Signed.Version + 1
 	}
-	changed := len(b.Roles) > 0 || len(b.Roots) > 0 || r.set.Snapshot == nil
-	if changed || r.set.Snapshot.Signed.Expires.Sub(at) < SnapshotLifetime/2 {
+	changed := len(b.Roles) > 0 || len(b.Roots) > 0 || v.set.Snapshot == nil
+	if changed || v.set.Snapshot.Signed.Expires.Sub(at) < SnapshotLifetime/2 {
 		snapshot.Signed.Meta = map[string]*metadata.MetaFiles{}
 		for name, version := range versions {
 			snapshot.Signed.Meta[name+".json"] = metadata.MetaFile(version)
@@ -328,7 +328,7 @@ func (r *Repository) freshen(b webjob.RepositoryBundle, versions map[string]int6
 			return nil, err
 		}
 	} else {
-		snapshot = r.set.Snapshot
+		snapshot = v.set.Snapshot
 	}
 	timestamp.Signed.Meta = map[string]*metadata.MetaFiles{RoleSnapshot + ".json": metadata.MetaFile(snapshot.Signed.Version)}
 	if _, err := timestamp.Sign(librarySigner{online}); err != nil {
@@ -338,5 +338,5 @@ func (r *Repository) freshen(b webjob.RepositoryBundle, versions map[string]int6
 	if b.Timestamp, err = timestamp.ToBytes(false); err != nil {
 		return nil, err
 	}
-	return r.Update(b, now)
+	return v.Update(b, now)
 }

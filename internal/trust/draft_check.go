@@ -28,7 +28,7 @@ type Change struct {
 // by its id. Contents are shown by whoever has them: Changes makes sure that they are what
 // the metadata name, all of them and nothing else. The error is Refused and says what is
 // not shown.
-func (d *Draft) Changes(base *Repository, now time.Time, name func(id string) string) ([]Change, error) {
+func (d *Draft) Changes(base *View, now time.Time, name func(id string) string) ([]Change, error) {
 	c := &draftCheck{draft: d, base: base, now: now, name: name, shown: map[string]bool{}}
 	for _, role := range slices.Sorted(maps.Keys(d.Roles)) {
 		var err error
@@ -51,7 +51,7 @@ func (d *Draft) Changes(base *Repository, now time.Time, name func(id string) st
 
 type draftCheck struct {
 	draft   *Draft
-	base    *Repository
+	base    *View
 	now     time.Time
 	name    func(string) string
 	shown   map[string]bool // contents that the metadata name

@@ -64,7 +64,7 @@ func signRole(name string, content []byte, key *PrivateKey) ([]byte, error) {
 // Sign adds the signatures of the keys to every role of the draft that they are for;
 // base is the repository that the draft changes, nil for a new one. It returns how
 // many it added.
-func (d *Draft) Sign(base *Repository, keys ...*PrivateKey) (added int, err error) {
+func (d *Draft) Sign(base *View, keys ...*PrivateKey) (added int, err error) {
 	needs, err := d.Needs(base)
 	if err != nil {
 		return 0, err
@@ -85,7 +85,7 @@ func (d *Draft) Sign(base *Repository, keys ...*PrivateKey) (added int, err erro
 
 // Needs returns for each role of the draft who may sign, who has, and how many must; a
 // new root appears twice when the root before it has other keys.
-func (d *Draft) Needs(base *Repository) ([]Need, error) {
+func (d *Draft) Needs(base *View) ([]Need, error) {
 	var needs []Need
 	for _, name := range slices.Sorted(maps.Keys(d.Roles)) {
 		delegators, err := d.delegators(base, name)
@@ -112,7 +112,7 @@ type delegator struct {
 
 // delegators returns who may sign for a role, with the keys that the draft itself
 // gives the roles above. A root answers to itself and to the root before it.
-func (d *Draft) delegators(base *Repository, name string) ([]delegator, error) {
+func (d *Draft) delegators(base *View, name string) ([]delegator, error) {
 	var list []delegator
 	of := func(root *metadata.RootType, role string) {
 		if r := root.Roles[role]; r != nil {
@@ -161,7 +161,7 @@ func (d *Draft) delegators(base *Repository, name string) ([]delegator, error) {
 
 // role returns a targets role as the draft has it or, when it does not change it, as
 // the repository does.
-func (d *Draft) role(base *Repository, name string) (*metadata.Metadata[metadata.TargetsType], error) {
+func (d *Draft) role(base *View, name string) (*metadata.Metadata[metadata.TargetsType], error) {
 	content, found := d.Roles[name]
 	if !found && base != nil {
 		content, found = base.held.Roles[name]
@@ -203,7 +203,7 @@ func (d *Draft) need(name string, from delegator) (Need, error) {
 }
 
 // Complete reports whether no signature is missing.
-func (d *Draft) Complete(base *Repository) (bool, error) {
+func (d *Draft) Complete(base *View) (bool, error) {
 	needs, err := d.Needs(base)
 	return err == nil && !slices.ContainsFunc(needs, func(n Need) bool { return n.Missing() > 0 }), err
 }

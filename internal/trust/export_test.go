@@ -8,7 +8,7 @@ import (
 
 // OnlineForTest signs a snapshot of the versions and a timestamp with the online key,
 // as a server could that does not care what it vouches for.
-func OnlineForTest(r *Repository, versions map[string]int64, online *PrivateKey, now time.Time) (snapshotText, timestampText []byte, err error) {
+func OnlineForTest(r *View, versions map[string]int64, online *PrivateKey, now time.Time) (snapshotText, timestampText []byte, err error) {
 	snapshot, timestamp := metadata.Snapshot(now.Add(SnapshotLifetime)), metadata.Timestamp(now.Add(TimestampLifetime))
 	snapshot.Signed.Version, timestamp.Signed.Version = r.set.Snapshot.Signed.Version+100, r.Timestamp()+100
 	snapshot.Signed.Meta = map[string]*metadata.MetaFiles{}

@@ -41,12 +41,12 @@ func FuzzKeptRepository(f *testing.F) {
 	must(f, err)
 	f.Add(good)
 	f.Fuzz(func(_ *testing.T, data []byte) {
-		if r, err := trust.ParseRepository(data, historyTime); err == nil {
+		if r, err := trust.ParseView(data, historyTime); err == nil {
 			_, _ = r.Policy()
 			_, _ = r.Index("job0")
 			_ = r.Have(historyPaths...)
 		}
-		_, _ = trust.ParseRepositoryAsSeen(data, historyTime)
+		_, _ = trust.ParseViewAsSeen(data, historyTime)
 	})
 }
 

@@ -25,7 +25,7 @@ import (
 // history is a repository with every state that it ever was in.
 type history struct {
 	*trusttest.Repository
-	views     []*trust.Repository // as they were signed, oldest first
+	views     []*trust.View // as they were signed, oldest first
 	manifests map[string][][]byte // by job, all versions
 	stolen    *trust.PrivateKey   // of one signer
 	mallory   *trust.PrivateKey
@@ -66,7 +66,7 @@ func newHistory(t testing.TB) *history {
 
 // signed reports whether the people signed the content of a path in some view.
 func (h *history) signed(path string, content []byte) bool {
-	return slices.ContainsFunc(h.views, func(v *trust.Repository) bool {
+	return slices.ContainsFunc(h.views, func(v *trust.View) bool {
 		c, err := v.Content(path)
 		return err == nil && bytes.Equal(c, content)
 	})
@@ -75,9 +75,9 @@ func (h *history) signed(path string, content []byte) bool {
 var historyPaths = []string{trust.PolicyPath, trust.JobPath("job0"), trust.JobPath("job1"), trust.JobPath("job2"), trust.ClientPath("web1"), trust.JobPath("evil")}
 
 // attack makes an answer of what the server has.
-func (h *history) attack(t *rapid.T, client *trust.Repository) webjob.RepositoryBundle {
-	pick := func(label string) *trust.Repository { return rapid.SampledFrom(h.views).Draw(t, label) }
-	all := func(v *trust.Repository) webjob.RepositoryBundle {
+func (h *history) attack(t *rapid.T, client *trust.View) webjob.RepositoryBundle {
+	pick := func(label string) *trust.View { return rapid.SampledFrom(h.views).Draw(t, label) }
+	all := func(v *trust.View) webjob.RepositoryBundle {
 		b := v.Everything(h.Pinned().Have(), h.Roots)
 		b.Roles, b.Contents = maps.Clone(b.Roles), maps.Clone(b.Contents)
 		return b
@@ -146,7 +146,7 @@ func (h *history) damage(t *rapid.T, text []byte) []byte {
 
 // forge proposes what the server wants, signs it with the stolen key, and lands it
 // without asking whether that is enough.
-func (h *history) forge(t *rapid.T, base *trust.Repository) *webjob.RepositoryBundle {
+func (h *history) forge(t *rapid.T, base *trust.View) *webjob.RepositoryBundle {
 	text, err := trust.EncodeManifest(jobManifest("evil", 1, "evil"))
 	if err != nil {
 		t.Fatal(err)
@@ -243,7 +243,7 @@ func TestHostileServerGetsNothingThrough(t *testing.T) {
 }
 
 // judge fails when the client believes anything that the people did not sign.
-func (h *history) judge(t *rapid.T, client *trust.Repository, known map[string]int64) {
+func (h *history) judge(t *rapid.T, client *trust.View, known map[string]int64) {
 	for _, path := range historyPaths {
 		content, err := client.Content(path)
 		if err == nil && !h.signed(path, content) {

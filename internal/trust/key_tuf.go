@@ -13,13 +13,13 @@ import (
 
 // Signers returns the keys of the people who sign for the repository as a whole, and
 // how many of them must.
-func (r *Repository) Signers() (keys []*PublicKey, threshold int, err error) {
-	role := r.set.Root.Signed.Roles[RoleTargets]
+func (v *View) Signers() (keys []*PublicKey, threshold int, err error) {
+	role := v.set.Root.Signed.Roles[RoleTargets]
 	if role == nil {
 		return nil, 0, webjob.Errorf(webjob.Refused, "job repository: the root names no keys for targets")
 	}
 	for _, id := range role.KeyIDs {
-		key, err := fromLibrary(r.set.Root.Signed.Keys[id])
+		key, err := fromLibrary(v.set.Root.Signed.Keys[id])
 		if err != nil {
 			return nil, 0, err
 		}

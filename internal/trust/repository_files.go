@@ -10,10 +10,10 @@ import (
 	"webjob.dev/webjob"
 )
 
-// RepositoryFromFiles puts a whole repository together from the files that
-// [Repository.Files] named, as of the last time at which nothing had expired, and
+// ViewFromFiles puts a whole repository together from the files that
+// [View.Files] named, as of the last time at which nothing had expired, and
 // returns all its roots. Without a root it returns nil.
-func RepositoryFromFiles(files map[string][]byte, now time.Time) (r *Repository, roots [][]byte, err error) {
+func ViewFromFiles(files map[string][]byte, now time.Time) (v *View, roots [][]byte, err error) {
 	h := held{Roles: map[string][]byte{}, Contents: map[string][]byte{}, Timestamp: files[timestampFile], Snapshot: files[snapshotFile]}
 	for version := 1; files[rootFiles+strconv.Itoa(version)] != nil; version++ {
 		roots = append(roots, files[rootFiles+strconv.Itoa(version)])
@@ -30,20 +30,20 @@ func RepositoryFromFiles(files map[string][]byte, now time.Time) (r *Repository,
 			h.Contents[path] = content
 		}
 	}
-	if r, err = openRepository(h, h.lastGood(now)); err != nil {
+	if v, err = openView(h, h.lastGood(now)); err != nil {
 		return nil, nil, err
 	}
 	for name := range h.Roles {
-		if err := r.loadNamed(name); err != nil {
+		if err := v.loadNamed(name); err != nil {
 			return nil, nil, err
 		}
 	}
-	return r, roots, nil
+	return v, roots, nil
 }
 
-// Files returns the files in which r differs from the repository before it, which may
+// Files returns the files in which v differs from the repository before it, which may
 // be nil; empty ones are to be removed.
-func (r *Repository) Files(before *Repository) map[string][]byte {
+func (v *View) Files(before *View) map[string][]byte {
 	old := held{}
 	if before != nil {
 		old = before.held
@@ -54,10 +54,10 @@ func (r *Repository) Files(before *Repository) map[string][]byte {
 			files[name] = is
 		}
 	}
-	set(rootFiles+strconv.FormatInt(r.RootVersion(), 10), old.Root, r.held.Root)
-	set(timestampFile, old.Timestamp, r.held.Timestamp)
-	set(snapshotFile, old.Snapshot, r.held.Snapshot)
-	for prefix, pair := range map[string][2]map[string][]byte{roleFiles: {old.Roles, r.held.Roles}, contentFiles: {old.Contents, r.held.Contents}} {
+	set(rootFiles+strconv.FormatInt(v.RootVersion(), 10), old.Root, v.held.Root)
+	set(timestampFile, old.Timestamp, v.held.Timestamp)
+	set(snapshotFile, old.Snapshot, v.held.Snapshot)
+	for prefix, pair := range map[string][2]map[string][]byte{roleFiles: {old.Roles, v.held.Roles}, contentFiles: {old.Contents, v.held.Contents}} {
 		for name, is := range pair[1] {
 			set(prefix+name, pair[0][name], is)
 		}
@@ -72,54 +72,54 @@ func (r *Repository) Files(before *Repository) map[string][]byte {
 
 // Bundle returns what somebody who holds have needs to look the paths up: roots is the
 // root of every version, from the first one on.
-func (r *Repository) Bundle(have webjob.RepositoryHave, roots [][]byte, paths ...string) webjob.RepositoryBundle {
+func (v *View) Bundle(have webjob.RepositoryHave, roots [][]byte, paths ...string) webjob.RepositoryBundle {
 	var b webjob.RepositoryBundle
-	if have.Roles[RoleTimestamp] < r.Timestamp() {
-		b.Timestamp = r.held.Timestamp
+	if have.Roles[RoleTimestamp] < v.Timestamp() {
+		b.Timestamp = v.held.Timestamp
 	}
 	if from := have.Roles[RoleRoot]; from >= 1 && from < int64(len(roots)) {
 		b.Roots = roots[from:]
 	}
-	if have.Roles[RoleSnapshot] < r.set.Snapshot.Signed.Version {
-		b.Snapshot = r.held.Snapshot
+	if have.Roles[RoleSnapshot] < v.set.Snapshot.Signed.Version {
+		b.Snapshot = v.held.Snapshot
 	}
 	for _, path := range paths {
-		r.bundlePath(&b, have, path)
+		v.bundlePath(&b, have, path)
 	}
 	return b
 }
 
 // Has reports whether the repository has a target at the path.
-func (r *Repository) Has(path string) bool {
-	_, found := r.held.Contents[path]
+func (v *View) Has(path string) bool {
+	_, found := v.held.Contents[path]
 	return found
 }
 
 // Everything returns the whole repository to somebody who holds have.
-func (r *Repository) Everything(have webjob.RepositoryHave, roots [][]byte) webjob.RepositoryBundle {
-	b := r.Bundle(have, roots)
-	b.Contents = r.held.Contents
-	for name := range r.held.Roles {
-		r.bundleRole(&b, have, name)
+func (v *View) Everything(have webjob.RepositoryHave, roots [][]byte) webjob.RepositoryBundle {
+	b := v.Bundle(have, roots)
+	b.Contents = v.held.Contents
+	for name := range v.held.Roles {
+		v.bundleRole(&b, have, name)
 	}
 	return b
 }
 
-func (r *Repository) bundleRole(b *webjob.RepositoryBundle, have webjob.RepositoryHave, name string) {
-	if named := r.set.Snapshot.Signed.Meta[name+".json"]; named == nil || have.Roles[name] >= named.Version {
+func (v *View) bundleRole(b *webjob.RepositoryBundle, have webjob.RepositoryHave, name string) {
+	if named := v.set.Snapshot.Signed.Meta[name+".json"]; named == nil || have.Roles[name] >= named.Version {
 		return
 	}
 	if b.Roles == nil {
 		b.Roles = map[string][]byte{}
 	}
-	b.Roles[name] = r.held.Roles[name]
+	b.Roles[name] = v.held.Roles[name]
 }
 
 // bundlePath adds the roles on the way to a path, and its content.
-func (r *Repository) bundlePath(b *webjob.RepositoryBundle, have webjob.RepositoryHave, path string) {
+func (v *View) bundlePath(b *webjob.RepositoryBundle, have webjob.RepositoryHave, path string) {
 	for name := RoleTargets; ; {
-		r.bundleRole(b, have, name)
-		role := r.set.Targets[name]
+		v.bundleRole(b, have, name)
+		role := v.set.Targets[name]
 		if role == nil {
 			break // a bin that nobody has used
 		}
@@ -132,7 +132,7 @@ func (r *Repository) bundlePath(b *webjob.RepositoryBundle, have webjob.Reposito
 		}
 		name = below[0].Name
 	}
-	content, found := r.held.Contents[path]
+	content, found := v.held.Contents[path]
 	if !found || slices.Contains(have.Contents, webjob.DigestOf(content)) {
 		return
 	}
@@ -144,9 +144,9 @@ func (r *Repository) bundlePath(b *webjob.RepositoryBundle, have webjob.Reposito
 
 // File returns one metadata file in the layout of The Update Framework with consistent
 // snapshots, such as "timestamp.json" or "3.common-2a.json".
-func (r *Repository) File(name string, roots [][]byte) ([]byte, bool) {
+func (v *View) File(name string, roots [][]byte) ([]byte, bool) {
 	if name == RoleTimestamp+".json" {
-		return r.held.Timestamp, true
+		return v.held.Timestamp, true
 	}
 	number, role, found := strings.Cut(strings.TrimSuffix(name, ".json"), ".")
 	version, err := strconv.ParseInt(number, 10, 64)
@@ -156,9 +156,9 @@ func (r *Repository) File(name string, roots [][]byte) ([]byte, bool) {
 	switch {
 	case role == RoleRoot && version >= 1 && version <= int64(len(roots)):
 		return roots[version-1], true
-	case role == RoleSnapshot && version == r.set.Snapshot.Signed.Version:
-		return r.held.Snapshot, true
+	case role == RoleSnapshot && version == v.set.Snapshot.Signed.Version:
+		return v.held.Snapshot, true
 	}
-	named := r.set.Snapshot.Signed.Meta[role+".json"]
-	return r.held.Roles[role], named != nil && named.Version == version
+	named := v.set.Snapshot.Signed.Meta[role+".json"]
+	return v.held.Roles[role], named != nil && named.Version == version
 }

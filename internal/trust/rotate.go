@@ -15,8 +15,8 @@ import (
 // the policy's rule for all if they held it, and everything that the people before
 // have signed. Enough of the people before and of the new ones must sign. A nil online
 // key leaves the server's as it is.
-func (r *Repository) ProposeSigners(people []NamedKey, threshold int, online *PublicKey, policy *Policy, now time.Time) (*Draft, error) {
-	root, err := metadata.Root().FromBytes(r.held.Root)
+func (v *View) ProposeSigners(people []NamedKey, threshold int, online *PublicKey, policy *Policy, now time.Time) (*Draft, error) {
+	root, err := metadata.Root().FromBytes(v.held.Root)
 	if err != nil {
 		return nil, explain("root", err)
 	}
@@ -36,7 +36,7 @@ func (r *Repository) ProposeSigners(people []NamedKey, threshold int, online *Pu
 	if err != nil {
 		return nil, err
 	}
-	d, err := r.Propose("other people sign", map[string][]byte{PolicyPath: content}, now)
+	d, err := v.Propose("other people sign", map[string][]byte{PolicyPath: content}, now)
 	if err != nil {
 		return nil, err
 	}
@@ -53,11 +53,11 @@ func (r *Repository) ProposeSigners(people []NamedKey, threshold int, online *Pu
 	}
 	pruneKeys(targets.Signed.Delegations)
 	roles := map[string]*metadata.Metadata[metadata.TargetsType]{RoleTargets: targets}
-	for name := range r.held.Roles {
+	for name := range v.held.Roles {
 		if team, isBin := cutBin(name); name != RoleCommon && (!isBin || team != RoleCommon) {
 			continue
 		}
-		if roles[name], err = r.renewed(name, now); err != nil {
+		if roles[name], err = v.renewed(name, now); err != nil {
 			return nil, err
 		}
 	}
@@ -89,14 +89,14 @@ func CheckTeamName(s string) error {
 // ProposeTeam returns a draft that lets so many of the keys sign the jobs whose names
 // match the globs, and nobody else sign these. Those above sign it, and the team its
 // own part. Jobs of these names that are there already move to the team.
-func (r *Repository) ProposeTeam(name string, globs []string, keys []*PublicKey, threshold int, now time.Time) (*Draft, error) {
+func (v *View) ProposeTeam(name string, globs []string, keys []*PublicKey, threshold int, now time.Time) (*Draft, error) {
 	if err := CheckTeamName(name); err != nil {
 		return nil, err
 	}
 	if threshold < 1 || threshold > len(keys) {
 		return nil, webjob.Errorf(webjob.Invalid, "threshold is %d; with %d keys it must be 1 to %d", threshold, len(keys), len(keys))
 	}
-	targets, err := r.renewed(RoleTargets, now)
+	targets, err := v.renewed(RoleTargets, now)
 	if err != nil {
 		return nil, err
 	}
@@ -113,20 +113,20 @@ func (r *Repository) ProposeTeam(name string, globs []string, keys []*PublicKey,
 	pruneKeys(targets.Signed.Delegations)
 	roles := map[string]*metadata.Metadata[metadata.TargetsType]{RoleTargets: targets}
 	// The bins of a team that had other keys are signed anew.
-	for role := range r.held.Roles {
+	for role := range v.held.Roles {
 		if team, isBin := cutBin(role); isBin && team == name {
-			if roles[role], err = r.renewed(role, now); err != nil {
+			if roles[role], err = v.renewed(role, now); err != nil {
 				return nil, err
 			}
 		}
 	}
-	if roles[name], err = r.renewed(name, now); err != nil {
+	if roles[name], err = v.renewed(name, now); err != nil {
 		return nil, err
 	}
 	if roles[name].Signed.Delegations, err = bins(name, keys, threshold); err != nil {
 		return nil, err
 	}
-	moved := r.move(name, targets.Signed.Delegations, roles, now)
+	moved := v.move(name, targets.Signed.Delegations, roles, now)
 	if moved != nil {
 		return nil, moved
 	}
@@ -135,19 +135,19 @@ func (r *Repository) ProposeTeam(name string, globs []string, keys []*PublicKey,
 }
 
 // move copies the jobs that now belong to the team from where they are into its bins.
-func (r *Repository) move(team string, above *metadata.Delegations, roles map[string]*metadata.Metadata[metadata.TargetsType], now time.Time) error {
-	for path := range r.held.Contents {
+func (v *View) move(team string, above *metadata.Delegations, roles map[string]*metadata.Metadata[metadata.TargetsType], now time.Time) error {
+	for path := range v.held.Contents {
 		below := above.GetRolesForTarget(path)
 		if len(below) == 0 || below[0].Name != team {
 			continue
 		}
-		target, err := r.find(path)
+		target, err := v.find(path)
 		if err != nil || target == nil {
 			return err
 		}
 		bin := roles[team].Signed.Delegations.GetRolesForTarget(path)[0].Name
 		if roles[bin] == nil {
-			if roles[bin], err = r.renewed(bin, now); err != nil {
+			if roles[bin], err = v.renewed(bin, now); err != nil {
 				return err
 			}
 		}
@@ -158,20 +158,20 @@ func (r *Repository) move(team string, above *metadata.Delegations, roles map[st
 
 // ProposeRenewal returns a draft of new versions of the roles that expire before the
 // time, and of the root when it does; nil when none does.
-func (r *Repository) ProposeRenewal(before, now time.Time) (*Draft, error) {
+func (v *View) ProposeRenewal(before, now time.Time) (*Draft, error) {
 	d := &Draft{Created: now.UTC().Truncate(time.Second), Summary: "renewal", Roles: map[string][]byte{}}
 	roles := map[string]*metadata.Metadata[metadata.TargetsType]{}
-	for name := range r.held.Roles {
-		if r.set.Targets[name].Signed.Expires.After(before) {
+	for name := range v.held.Roles {
+		if v.set.Targets[name].Signed.Expires.After(before) {
 			continue
 		}
 		var err error
-		if roles[name], err = r.renewed(name, now); err != nil {
+		if roles[name], err = v.renewed(name, now); err != nil {
 			return nil, err
 		}
 	}
-	if !r.set.Root.Signed.Expires.After(before) {
-		root, err := metadata.Root().FromBytes(r.held.Root)
+	if !v.set.Root.Signed.Expires.After(before) {
+		root, err := metadata.Root().FromBytes(v.held.Root)
 		if err != nil {
 			return nil, explain("root", err)
 		}
@@ -200,7 +200,7 @@ type RoleStatus struct {
 }
 
 // Status describes the roles, those of bins together with the role above them.
-func (r *Repository) Status() ([]RoleStatus, error) {
+func (v *View) Status() ([]RoleStatus, error) {
 	keyIDs := func(keys map[string]*metadata.Key, ids []string) (list []string, err error) {
 		for _, id := range ids {
 			key, err := fromLibrary(keys[id])
@@ -211,7 +211,7 @@ func (r *Repository) Status() ([]RoleStatus, error) {
 		}
 		return list, nil
 	}
-	root := r.set.Root.Signed
+	root := v.set.Root.Signed
 	var list []RoleStatus
 	add := func(s RoleStatus, keys map[string]*metadata.Key, ids []string, threshold int) (err error) {
 		s.Threshold = threshold
@@ -221,18 +221,18 @@ func (r *Repository) Status() ([]RoleStatus, error) {
 	}
 	for _, s := range []RoleStatus{
 		{Role: RoleRoot, Version: root.Version, Expires: root.Expires},
-		{Role: RoleTimestamp, Version: r.Timestamp(), Expires: r.set.Timestamp.Signed.Expires},
-		{Role: RoleSnapshot, Version: r.set.Snapshot.Signed.Version, Expires: r.set.Snapshot.Signed.Expires},
-		{Role: RoleTargets, Version: r.set.Targets[RoleTargets].Signed.Version, Expires: r.set.Targets[RoleTargets].Signed.Expires, Targets: 1},
+		{Role: RoleTimestamp, Version: v.Timestamp(), Expires: v.set.Timestamp.Signed.Expires},
+		{Role: RoleSnapshot, Version: v.set.Snapshot.Signed.Version, Expires: v.set.Snapshot.Signed.Expires},
+		{Role: RoleTargets, Version: v.set.Targets[RoleTargets].Signed.Version, Expires: v.set.Targets[RoleTargets].Signed.Expires, Targets: 1},
 	} {
 		if err := add(s, root.Keys, root.Roles[s.Role].KeyIDs, root.Roles[s.Role].Threshold); err != nil {
 			return nil, err
 		}
 	}
-	delegations := r.set.Targets[RoleTargets].Signed.Delegations
+	delegations := v.set.Targets[RoleTargets].Signed.Delegations
 	for _, d := range delegations.Roles {
 		s := RoleStatus{Role: d.Name, Paths: d.Paths}
-		for name, role := range r.set.Targets {
+		for name, role := range v.set.Targets {
 			if team, isBin := cutBin(name); name != d.Name && (!isBin || team != d.Name) {
 				continue
 			}
@@ -253,22 +253,22 @@ func (r *Repository) Status() ([]RoleStatus, error) {
 
 // UpdateAsSeen is Update at the last time at which nothing of it had expired, for those
 // who renew what has.
-func (r *Repository) UpdateAsSeen(b webjob.RepositoryBundle, now time.Time) (*Repository, error) {
-	h := held{Root: r.held.Root, Timestamp: b.Timestamp, Snapshot: b.Snapshot, Roles: b.Roles}
+func (v *View) UpdateAsSeen(b webjob.RepositoryBundle, now time.Time) (*View, error) {
+	h := held{Root: v.held.Root, Timestamp: b.Timestamp, Snapshot: b.Snapshot, Roles: b.Roles}
 	if len(b.Roots) > 0 {
 		h.Root = b.Roots[len(b.Roots)-1]
 	}
-	return r.Update(b, h.lastGood(now))
+	return v.Update(b, h.lastGood(now))
 }
 
 // SignedBy returns the ids of the keys whose signatures vouch for a target.
-func (r *Repository) SignedBy(path string) ([]string, error) {
-	name, err := r.holder(path)
+func (v *View) SignedBy(path string) ([]string, error) {
+	name, err := v.holder(path)
 	if err != nil {
 		return nil, err
 	}
-	d := &Draft{Roles: map[string][]byte{name: r.held.Roles[name]}}
-	needs, err := d.Needs(r)
+	d := &Draft{Roles: map[string][]byte{name: v.held.Roles[name]}}
+	needs, err := d.Needs(v)
 	if err != nil || len(needs) == 0 {
 		return nil, err
 	}

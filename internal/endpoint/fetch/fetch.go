@@ -23,7 +23,7 @@ import (
 type Requester struct {
 	ID         string
 	Labels     webjob.Labels // of the enrolment; the repository may have others
-	Repository *trust.Repository
+	Repository *trust.View
 	Ticket     string // the step that this exchange takes
 }
 
@@ -41,7 +41,7 @@ func (e *VerificationError) Unwrap() error { return e.Err }
 type Offer struct {
 	*trust.SignedManifest
 	// Repository is the view of the job repository that vouches for the manifest.
-	Repository *trust.Repository
+	Repository *trust.View
 	Ticket     string // for that step
 	// Limits are the server's ceilings, PutURL its wish for the result; both may be empty.
 	Limits webjob.Limits
@@ -104,7 +104,7 @@ func read(response *http.Response, who Requester, name string, version int64, no
 
 // update takes in what came of the job repository. Without anything new, what is at
 // hand must still be fresh.
-func update(r *trust.Repository, text []byte, now time.Time) (*trust.Repository, error) {
+func update(r *trust.View, text []byte, now time.Time) (*trust.View, error) {
 	if len(text) == 0 {
 		if err := r.Fresh(now); err != nil {
 			return nil, webjob.Errorf(webjob.Refused, "%w", err)
@@ -121,7 +121,7 @@ func update(r *trust.Repository, text []byte, now time.Time) (*trust.Repository,
 // Kept verifies a manifest that was kept from an earlier answer: the order that names
 // its digest vouches for it. Payload, of the size, is what was kept beside it. The
 // caller closes the offer.
-func Kept(manifest []byte, signed webjob.Digest, name string, r *trust.Repository, now time.Time, payload io.ReadCloser, size int64) (*Offer, error) {
+func Kept(manifest []byte, signed webjob.Digest, name string, r *trust.View, now time.Time, payload io.ReadCloser, size int64) (*Offer, error) {
 	m, err := trust.ParseManifest(manifest, signed, now)
 	if err == nil && m.Name != name {
 		err = otherJob(name, m)
@@ -167,7 +167,7 @@ func (o *Offer) Close() error { return o.behind.Close() }
 
 // verify finds the version that this client gets in the job repository, and accepts
 // only its manifest.
-func verify(manifest []byte, r *trust.Repository, who Requester, name string, version int64, now time.Time) (*trust.SignedManifest, error) {
+func verify(manifest []byte, r *trust.View, who Requester, name string, version int64, now time.Time) (*trust.SignedManifest, error) {
 	index, err := r.Index(name)
 	if err != nil {
 		return nil, webjob.Errorf(webjob.Refused, "%w", err)

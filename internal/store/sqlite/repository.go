@@ -12,7 +12,7 @@ import (
 	"webjob.dev/webjob"
 )
 
-// RepositoryFiles implements [webjob.Repository].
+// RepositoryFiles implements [webjob.RepositoryFiles].
 func (s repositoryTable) RepositoryFiles(ctx context.Context, visit func(string, []byte) error) error {
 	rows, err := s.read.QueryContext(ctx, `SELECT name, content FROM repository_files ORDER BY name`)
 	if err != nil {
@@ -32,7 +32,7 @@ func (s repositoryTable) RepositoryFiles(ctx context.Context, visit func(string,
 	return backendError(rows.Err())
 }
 
-// ChangeRepository implements [webjob.Repository].
+// ChangeRepository implements [webjob.RepositoryFiles].
 func (s repositoryTable) ChangeRepository(ctx context.Context, change webjob.RepositoryChange, at time.Time) error {
 	var about subjects
 	for _, v := range change.Publish {

@@ -15,7 +15,7 @@ type Repository struct {
 	Online *trust.PrivateKey
 	Keys   map[string]*trust.PrivateKey // by name
 	People []trust.NamedKey
-	View   *trust.Repository
+	View   *trust.View
 	Roots  [][]byte
 	Now    time.Time
 }
@@ -130,14 +130,14 @@ func (r *Repository) Policy() *trust.Policy {
 }
 
 // Pinned returns what a client has that has just been enrolled: the first root.
-func (r *Repository) Pinned() *trust.Repository {
+func (r *Repository) Pinned() *trust.View {
 	r.T.Helper()
-	pinned, err := trust.NewRepository(r.Roots[0])
+	pinned, err := trust.NewView(r.Roots[0])
 	r.must(err)
 	return pinned
 }
 
 // Bundle returns what an honest server sends to a client that holds have.
-func (r *Repository) Bundle(have *trust.Repository, paths ...string) webjob.RepositoryBundle {
+func (r *Repository) Bundle(have *trust.View, paths ...string) webjob.RepositoryBundle {
 	return r.View.Bundle(have.Have(paths...), r.Roots, paths...)
 }

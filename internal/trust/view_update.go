@@ -15,14 +15,14 @@ import (
 // Update returns the view that comes of this one and what a server sent: newer roots,
 // then the timestamp, the snapshot, and the roles that the bundle has, each verified
 // as The Update Framework demands (specification 1.0.31, sections 5.3 to 5.6). The
-// error is Refused, names the check that failed, and leaves r as it was.
-func (r *Repository) Update(b webjob.RepositoryBundle, now time.Time) (*Repository, error) {
-	set, err := trustedmetadata.New(r.held.Root)
+// error is Refused, names the check that failed, and leaves v as it was.
+func (v *View) Update(b webjob.RepositoryBundle, now time.Time) (*View, error) {
+	set, err := trustedmetadata.New(v.held.Root)
 	if err != nil {
 		return nil, explain("root", err)
 	}
 	set.RefTime = now.UTC()
-	next := &Repository{set: set, held: held{Root: r.held.Root, Timestamp: r.held.Timestamp, Snapshot: r.held.Snapshot}}
+	next := &View{set: set, held: held{Root: v.held.Root, Timestamp: v.held.Timestamp, Snapshot: v.held.Snapshot}}
 	for _, root := range b.Roots {
 		if _, err := set.UpdateRoot(root); err != nil {
 			return nil, explain("root", err)
@@ -36,12 +36,12 @@ func (r *Repository) Update(b webjob.RepositoryBundle, now time.Time) (*Reposito
 		return nil, err
 	}
 	next.held.Roles = map[string][]byte{}
-	for name, content := range r.held.Roles {
+	for name, content := range v.held.Roles {
 		next.keepRole(name, content)
 	}
 	maps.Copy(next.held.Roles, b.Roles)
 	next.held.Contents = map[string][]byte{}
-	for _, contents := range []map[string][]byte{r.held.Contents, b.Contents} {
+	for _, contents := range []map[string][]byte{v.held.Contents, b.Contents} {
 		for path, content := range contents {
 			if err := next.takeContent(path, content); err != nil {
 				return nil, err
@@ -63,75 +63,75 @@ func (r *Repository) Update(b webjob.RepositoryBundle, now time.Time) (*Reposito
 
 // updateTimestamp loads the old timestamp, so that the library sees a step back, then
 // the new one.
-func (r *Repository) updateTimestamp(fresh []byte) error {
-	if r.held.Timestamp != nil {
+func (v *View) updateTimestamp(fresh []byte) error {
+	if v.held.Timestamp != nil {
 		// One that a newer root's keys did not sign does not count any more.
-		if _, err := r.set.UpdateTimestamp(r.held.Timestamp); err != nil && !isExpired(err) {
-			r.held.Timestamp, r.held.Snapshot = nil, nil
+		if _, err := v.set.UpdateTimestamp(v.held.Timestamp); err != nil && !isExpired(err) {
+			v.held.Timestamp, v.held.Snapshot = nil, nil
 		}
 	}
 	if fresh == nil {
-		if r.set.Timestamp == nil {
+		if v.set.Timestamp == nil {
 			return webjob.Errorf(webjob.Refused, "job repository: no timestamp came; the server hides it or is no WebJob server")
 		}
-		return explain("timestamp", r.expired())
+		return explain("timestamp", v.expired())
 	}
 	var equal *metadata.ErrEqualVersionNumber
-	switch _, err := r.set.UpdateTimestamp(fresh); {
+	switch _, err := v.set.UpdateTimestamp(fresh); {
 	case errors.As(err, &equal):
-		return explain("timestamp", r.expired())
+		return explain("timestamp", v.expired())
 	case err != nil:
 		return explain("timestamp", err)
 	}
-	r.held.Timestamp = fresh
+	v.held.Timestamp = fresh
 	return nil
 }
 
-func (r *Repository) expired() error {
-	if r.set.Timestamp.Signed.IsExpired(r.set.RefTime) {
+func (v *View) expired() error {
+	if v.set.Timestamp.Signed.IsExpired(v.set.RefTime) {
 		return &metadata.ErrExpiredMetadata{Msg: "timestamp.json is expired"}
 	}
 	return nil
 }
 
-func (r *Repository) updateSnapshot(fresh []byte) error {
-	if r.held.Snapshot != nil {
-		_, err := r.set.UpdateSnapshot(r.held.Snapshot, true)
+func (v *View) updateSnapshot(fresh []byte) error {
+	if v.held.Snapshot != nil {
+		_, err := v.set.UpdateSnapshot(v.held.Snapshot, true)
 		if err == nil {
 			return nil // the timestamp still names this one
 		}
-		if r.set.Snapshot == nil && !isExpired(err) {
-			r.held.Snapshot = nil // not signed by the keys of the newer root
+		if v.set.Snapshot == nil && !isExpired(err) {
+			v.held.Snapshot = nil // not signed by the keys of the newer root
 		}
 	}
 	if fresh == nil {
 		return webjob.Errorf(webjob.Refused, "job repository: the snapshot that the timestamp names did not come")
 	}
-	if _, err := r.set.UpdateSnapshot(fresh, false); err != nil {
+	if _, err := v.set.UpdateSnapshot(fresh, false); err != nil {
 		return explain("snapshot", err)
 	}
-	r.held.Snapshot = fresh
+	v.held.Snapshot = fresh
 	return nil
 }
 
 // keepRole keeps a role that was held before when the snapshot still names its version.
-func (r *Repository) keepRole(name string, content []byte) {
+func (v *View) keepRole(name string, content []byte) {
 	var m struct {
 		Signed struct {
 			Version int64 `json:"version"`
 		} `json:"signed"`
 	}
-	named := r.set.Snapshot.Signed.Meta[name+".json"]
+	named := v.set.Snapshot.Signed.Meta[name+".json"]
 	if json.Unmarshal(content, &m) == nil && named != nil && m.Signed.Version == named.Version {
-		r.held.Roles[name] = content
+		v.held.Roles[name] = content
 	}
 }
 
-func (r *Repository) takeContent(path string, content []byte) error {
+func (v *View) takeContent(path string, content []byte) error {
 	if len(content) > maxContentBytes {
 		return webjob.Errorf(webjob.TooLarge, "job repository: %.80q has %d bytes; at most %d", path, len(content), maxContentBytes)
 	}
-	target, err := r.find(path)
+	target, err := v.find(path)
 	if webjob.KindOf(err) == webjob.Unavailable {
 		return nil // its role is not here: dropped, and asked for when it is needed
 	}
@@ -139,7 +139,7 @@ func (r *Repository) takeContent(path string, content []byte) error {
 		return err
 	}
 	if target != nil && target.VerifyLengthHashes(content) == nil {
-		r.held.Contents[path] = content
+		v.held.Contents[path] = content
 	}
 	return nil
 }

@@ -40,10 +40,10 @@ const (
 	maxContentBytes   = webjob.MaxManifestBytes
 )
 
-// Repository is a verified view of a job repository (The Update Framework). It starts
+// View is a verified view of a job repository (The Update Framework). It starts
 // from a root that was pinned and only ever moves forward. It does not change:
-// [Repository.Update] returns another one.
-type Repository struct {
+// [View.Update] returns another one.
+type View struct {
 	held held
 	set  *trustedmetadata.TrustedMetadata
 }
@@ -58,31 +58,31 @@ type held struct {
 	Contents  map[string][]byte `json:"contents,omitempty"`
 }
 
-// NewRepository returns a view that holds only a root. The root must be signed by
+// NewView returns a view that holds only a root. The root must be signed by
 // enough of its own keys. The error is Invalid or Refused.
-func NewRepository(root []byte) (*Repository, error) {
-	return openRepository(held{Root: root}, time.Now())
+func NewView(root []byte) (*View, error) {
+	return openView(held{Root: root}, time.Now())
 }
 
-// ParseRepository reads what [Repository.Encode] wrote, and verifies all of it anew.
+// ParseView reads what [View.Encode] wrote, and verifies all of it anew.
 // Metadata that expired since stays as the memory of what was seen: it guards against
 // older files, and nothing can be found with it.
-func ParseRepository(data []byte, now time.Time) (*Repository, error) {
+func ParseView(data []byte, now time.Time) (*View, error) {
 	var h held
 	if err := json.Unmarshal(data, &h); err != nil {
 		return nil, webjob.Errorf(webjob.Invalid, "the kept job repository is not readable: %w", err)
 	}
-	return openRepository(h, now)
+	return openView(h, now)
 }
 
-// ParseRepositoryAsSeen is ParseRepository at the last time at which nothing of it had
+// ParseViewAsSeen is ParseView at the last time at which nothing of it had
 // expired. It is for what goes on without a server: standing orders.
-func ParseRepositoryAsSeen(data []byte, now time.Time) (*Repository, error) {
+func ParseViewAsSeen(data []byte, now time.Time) (*View, error) {
 	var h held
 	if err := json.Unmarshal(data, &h); err != nil {
 		return nil, webjob.Errorf(webjob.Invalid, "the kept job repository is not readable: %w", err)
 	}
-	return openRepository(h, h.lastGood(now))
+	return openView(h, h.lastGood(now))
 }
 
 // lastGood returns now or, when something has expired since, the moment before.
@@ -110,18 +110,18 @@ const (
 	snapshotFile  = "snapshot"
 )
 
-// Encode returns what [ParseRepository] reads.
-func (r *Repository) Encode() ([]byte, error) { return json.Marshal(r.held) }
+// Encode returns what [ParseView] reads.
+func (v *View) Encode() ([]byte, error) { return json.Marshal(v.held) }
 
-func openRepository(h held, now time.Time) (*Repository, error) {
+func openView(h held, now time.Time) (*View, error) {
 	set, err := trustedmetadata.New(h.Root)
 	if err != nil {
 		return nil, explain("root", err)
 	}
 	set.RefTime = now.UTC()
-	r := &Repository{held: h, set: set}
+	v := &View{held: h, set: set}
 	if h.Timestamp == nil {
-		return r, nil
+		return v, nil
 	}
 	if _, err := set.UpdateTimestamp(h.Timestamp); err != nil && !isExpired(err) {
 		return nil, explain("kept timestamp", err)
@@ -129,19 +129,19 @@ func openRepository(h held, now time.Time) (*Repository, error) {
 	if _, err := set.UpdateSnapshot(h.Snapshot, true); err != nil && !isExpired(err) {
 		return nil, explain("kept snapshot", err)
 	}
-	return r, nil
+	return v, nil
 }
 
 // load verifies a role that is held, once.
-func (r *Repository) load(name, parent string) (*metadata.Metadata[metadata.TargetsType], error) {
-	if role, found := r.set.Targets[name]; found {
+func (v *View) load(name, parent string) (*metadata.Metadata[metadata.TargetsType], error) {
+	if role, found := v.set.Targets[name]; found {
 		return role, nil
 	}
-	content, found := r.held.Roles[name]
+	content, found := v.held.Roles[name]
 	if !found {
 		return nil, webjob.Errorf(webjob.Unavailable, "job repository: role %s is not here; ask the server for it", name)
 	}
-	role, err := r.set.UpdateDelegatedTargets(content, name, parent)
+	role, err := v.set.UpdateDelegatedTargets(content, name, parent)
 	if err != nil {
 		return nil, explain("role "+name, err)
 	}
@@ -149,21 +149,21 @@ func (r *Repository) load(name, parent string) (*metadata.Metadata[metadata.Targ
 }
 
 // loadNamed verifies a role wherever it hangs, with those above it.
-func (r *Repository) loadNamed(name string) error {
+func (v *View) loadNamed(name string) error {
 	if name == RoleTargets {
-		_, err := r.load(name, RoleRoot)
+		_, err := v.load(name, RoleRoot)
 		return err
 	}
 	parent := RoleTargets
 	if team, isBin := cutBin(name); isBin {
-		if err := r.loadNamed(team); err != nil {
+		if err := v.loadNamed(team); err != nil {
 			return err
 		}
 		parent = team
-	} else if _, err := r.load(RoleTargets, RoleRoot); err != nil {
+	} else if _, err := v.load(RoleTargets, RoleRoot); err != nil {
 		return err
 	}
-	_, err := r.load(name, parent)
+	_, err := v.load(name, parent)
 	return err
 }
 
@@ -178,13 +178,13 @@ func cutBin(name string) (role string, found bool) {
 
 // find walks the delegations to the target, nil when there is none. A role that is
 // needed and not held is Unavailable.
-func (r *Repository) find(path string) (*metadata.TargetFiles, error) {
-	if r.set.Snapshot == nil {
+func (v *View) find(path string) (*metadata.TargetFiles, error) {
+	if v.set.Snapshot == nil {
 		return nil, webjob.Errorf(webjob.Unavailable, "job repository: only its root is here; ask the server for it")
 	}
 	name, parent := RoleTargets, RoleRoot
 	for range maxDelegations {
-		role, err := r.load(name, parent)
+		role, err := v.load(name, parent)
 		if err != nil {
 			return nil, err
 		}
@@ -196,7 +196,7 @@ func (r *Repository) find(path string) (*metadata.TargetFiles, error) {
 		}
 		below := role.Signed.Delegations.GetRolesForTarget(path)
 		// Every delegation is terminating here: the first one decides.
-		if len(below) == 0 || r.set.Snapshot.Signed.Meta[below[0].Name+".json"] == nil {
+		if len(below) == 0 || v.set.Snapshot.Signed.Meta[below[0].Name+".json"] == nil {
 			return nil, nil
 		}
 		name, parent = below[0].Name, name
@@ -206,15 +206,15 @@ func (r *Repository) find(path string) (*metadata.TargetFiles, error) {
 
 // Content returns the verified content of a target. NotFound says that no such target
 // is signed; Unavailable that it, or a role on the way to it, is not here yet.
-func (r *Repository) Content(path string) ([]byte, error) {
-	target, err := r.find(path)
+func (v *View) Content(path string) ([]byte, error) {
+	target, err := v.find(path)
 	if err != nil {
 		return nil, err
 	}
 	if target == nil {
 		return nil, webjob.Errorf(webjob.NotFound, "the job repository has no %s", path)
 	}
-	content, found := r.held.Contents[path]
+	content, found := v.held.Contents[path]
 	if !found {
 		return nil, webjob.Errorf(webjob.Unavailable, "job repository: %s is not here; ask the server for it", path)
 	}
@@ -225,22 +225,22 @@ func (r *Repository) Content(path string) ([]byte, error) {
 }
 
 // Have says what is held, and which of the contents.
-func (r *Repository) Have(paths ...string) webjob.RepositoryHave {
-	h := webjob.RepositoryHave{Roles: map[string]int64{RoleRoot: r.RootVersion()}}
-	if r.set.Timestamp != nil {
-		h.Roles[RoleTimestamp] = r.set.Timestamp.Signed.Version
+func (v *View) Have(paths ...string) webjob.RepositoryHave {
+	h := webjob.RepositoryHave{Roles: map[string]int64{RoleRoot: v.RootVersion()}}
+	if v.set.Timestamp != nil {
+		h.Roles[RoleTimestamp] = v.set.Timestamp.Signed.Version
 	}
-	if r.set.Snapshot == nil {
+	if v.set.Snapshot == nil {
 		return h
 	}
-	h.Roles[RoleSnapshot] = r.set.Snapshot.Signed.Version
-	for name := range r.held.Roles {
-		if named := r.set.Snapshot.Signed.Meta[name+".json"]; named != nil {
+	h.Roles[RoleSnapshot] = v.set.Snapshot.Signed.Version
+	for name := range v.held.Roles {
+		if named := v.set.Snapshot.Signed.Meta[name+".json"]; named != nil {
 			h.Roles[name] = named.Version
 		}
 	}
 	for _, path := range paths {
-		if content, found := r.held.Contents[path]; found {
+		if content, found := v.held.Contents[path]; found {
 			h.Contents = append(h.Contents, webjob.DigestOf(content))
 		}
 	}
@@ -248,26 +248,26 @@ func (r *Repository) Have(paths ...string) webjob.RepositoryHave {
 }
 
 // RootVersion returns the version of the newest trusted root.
-func (r *Repository) RootVersion() int64 { return r.set.Root.Signed.Version }
+func (v *View) RootVersion() int64 { return v.set.Root.Signed.Version }
 
 // Root returns the newest trusted root: canonical JSON.
-func (r *Repository) Root() []byte { return r.held.Root }
+func (v *View) Root() []byte { return v.held.Root }
 
 // Timestamp returns the version of the timestamp, 0 before the first one.
-func (r *Repository) Timestamp() int64 {
-	if r.set.Timestamp == nil {
+func (v *View) Timestamp() int64 {
+	if v.set.Timestamp == nil {
 		return 0
 	}
-	return r.set.Timestamp.Signed.Version
+	return v.set.Timestamp.Signed.Version
 }
 
 // Fresh returns nil while the repository's metadata have not expired at the time.
-func (r *Repository) Fresh(now time.Time) error {
-	if r.set.Timestamp == nil || r.set.Snapshot == nil {
+func (v *View) Fresh(now time.Time) error {
+	if v.set.Timestamp == nil || v.set.Snapshot == nil {
 		return webjob.Errorf(webjob.Unavailable, "job repository: only its root is here; ask the server for it")
 	}
 	for what, expires := range map[string]time.Time{
-		"root": r.set.Root.Signed.Expires, "timestamp": r.set.Timestamp.Signed.Expires, "snapshot": r.set.Snapshot.Signed.Expires,
+		"root": v.set.Root.Signed.Expires, "timestamp": v.set.Timestamp.Signed.Expires, "snapshot": v.set.Snapshot.Signed.Expires,
 	} {
 		if !now.Before(expires) {
 			return webjob.Errorf(webjob.Unavailable, "job repository: the %s expired at %s and it is %s here; the server must send a newer one, or this clock is wrong",
@@ -278,8 +278,8 @@ func (r *Repository) Fresh(now time.Time) error {
 }
 
 // Policy returns who may sign orders.
-func (r *Repository) Policy() (*Policy, error) {
-	content, err := r.Content(PolicyPath)
+func (v *View) Policy() (*Policy, error) {
+	content, err := v.Content(PolicyPath)
 	if err != nil {
 		return nil, err
 	}
@@ -287,8 +287,8 @@ func (r *Repository) Policy() (*Policy, error) {
 }
 
 // Index returns the versions of a job. NotFound says that nobody signed for it.
-func (r *Repository) Index(job string) (*JobIndex, error) {
-	content, err := r.Content(JobPath(job))
+func (v *View) Index(job string) (*JobIndex, error) {
+	content, err := v.Content(JobPath(job))
 	if err != nil {
 		if webjob.KindOf(err) == webjob.NotFound {
 			return nil, webjob.Errorf(webjob.NotFound, "job %s is not in the signed job repository", job)
@@ -303,8 +303,8 @@ func (r *Repository) Index(job string) (*JobIndex, error) {
 }
 
 // Labels returns the labels that were signed for a client after its enrolment.
-func (r *Repository) Labels(client string) (labels webjob.Labels, found bool, err error) {
-	content, err := r.Content(ClientPath(client))
+func (v *View) Labels(client string) (labels webjob.Labels, found bool, err error) {
+	content, err := v.Content(ClientPath(client))
 	if webjob.KindOf(err) == webjob.NotFound {
 		return nil, false, nil
 	}
@@ -317,9 +317,9 @@ func (r *Repository) Labels(client string) (labels webjob.Labels, found bool, er
 
 // Digest returns the digest of the newest trusted root: what a token pins and people
 // compare.
-func (r *Repository) Digest() webjob.Digest { return webjob.DigestOf(r.held.Root) }
+func (v *View) Digest() webjob.Digest { return webjob.DigestOf(v.held.Root) }
 
 // String describes what is held, for logs.
-func (r *Repository) String() string {
-	return fmt.Sprintf("root %d, timestamp %d, %d roles, %d contents", r.RootVersion(), r.Timestamp(), len(r.held.Roles), len(r.held.Contents))
+func (v *View) String() string {
+	return fmt.Sprintf("root %d, timestamp %d, %d roles, %d contents", v.RootVersion(), v.Timestamp(), len(v.held.Roles), len(v.held.Contents))
 }
