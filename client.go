@@ -123,8 +123,8 @@ type Token struct {
 	RevokedAt time.Time `json:"revoked_at,omitzero"`
 }
 
-// Returns reports whether the token is for one who comes back.
-func (t Token) Returns() bool { return t.Name != "" && len(t.Grants) == 0 }
+// Readmits reports whether the token lets one who is known come back.
+func (t Token) Readmits() bool { return t.Name != "" && len(t.Grants) == 0 }
 
 // Bounds of a token.
 const (
@@ -154,7 +154,7 @@ func (t Token) Check(now time.Time) error {
 			return Errorf(Invalid, "the token is for a client, which has no role of an operator")
 		}
 	case RoleOperator:
-		if t.Returns() {
+		if t.Readmits() {
 			break // it has the roles of before
 		}
 		if err := CheckGrants(t.Grants); err != nil {

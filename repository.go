@@ -17,7 +17,7 @@ type RepositoryHave struct {
 	Contents []Digest         `json:"contents,omitempty"` // of targets
 }
 
-// RepositoryChange is what landing a draft, or a new timestamp, changes: all of it or
+// RepositoryChange is what accepting a draft, or a new timestamp, changes: all of it or
 // nothing.
 type RepositoryChange struct {
 	// Was names files that must have these contents now, else the change is Conflict; the

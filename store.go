@@ -58,9 +58,9 @@ type Clients interface {
 	RevokeClient(ctx context.Context, id, reason string, at time.Time) error
 	// SuspendClient shuts a client out; the zero time lets it in again.
 	SuspendClient(ctx context.Context, id, reason string, at time.Time) error
-	// LetReturn sets when a client asked for a new certificate, and until when it may
+	// SetLateRenewal sets when a client asked for a new certificate, and until when it may
 	// have one; zero times clear them.
-	LetReturn(ctx context.Context, id string, asked, approvedUntil time.Time) error
+	SetLateRenewal(ctx context.Context, id string, asked, approvedUntil time.Time) error
 	// SaveChains keeps how far the tickets of clients are, and never takes one back: of
 	// two versions of a chain the one with the higher generation counts, then the one with
 	// the higher number. Chains visits all.

@@ -27,9 +27,10 @@ type DraftRequest struct {
 	Draft []byte `json:"draft"` // JSON
 }
 
-// DraftResponse says what became of a draft.
+// DraftResponse says what became of a draft. An accepted one is in effect; it "landed", as
+// the wire has it.
 type DraftResponse struct {
-	ID      string `json:"id"`
-	Landed  bool   `json:"landed"`
-	Missing int64  `json:"missing,omitempty"` // signatures still to come
+	ID       string `json:"id"`
+	Accepted bool   `json:"landed"`
+	Missing  int64  `json:"missing,omitempty"` // signatures still to come
 }

@@ -117,7 +117,7 @@ func newGrowingRepository(jobs int) (*growingRepository, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := g.land(d); err != nil {
+	if err := g.accept(d); err != nil {
 		return nil, err
 	}
 	all := map[string][]byte{}
@@ -143,14 +143,14 @@ func (g *growingRepository) change(contents map[string][]byte) error {
 	if err != nil {
 		return err
 	}
-	return g.land(d)
+	return g.accept(d)
 }
 
-func (g *growingRepository) land(d *trust.Draft) error {
+func (g *growingRepository) accept(d *trust.Draft) error {
 	if _, err := d.Sign(g.view, g.people[:2]...); err != nil {
 		return err
 	}
 	var err error
-	g.view, err = d.Land(g.view, g.online, time.Now())
+	g.view, err = d.Accept(g.view, g.online, time.Now())
 	return err
 }

@@ -128,7 +128,7 @@ var (
 	storedLine = regexp.MustCompile(`webjob: result of run (\S+) is stored`)
 )
 
-// clientLoop runs jobs with a fresh nonce each and kills every other webjob at a
+// clientLoop runs jobs with a new nonce each and kills every other webjob at a
 // random moment of its life.
 func (k *killTest) clientLoop(state string) {
 	for !k.done() {

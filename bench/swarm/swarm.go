@@ -50,16 +50,16 @@ const step = ".AAAAAAAAAAAAAAAAAAAAAA"
 
 // member is one agent.
 type member struct {
-	swarm  *swarm
-	id     string
-	own    tls.Certificate
-	source net.IP
-	conn   *tls.Conn
-	reader *bufio.Reader
-	told   bool   // counted as waiting
-	ticket string // of the last poll
-	run    string // the newest ticket of runs
-	view   int64  // version of the job repository that it has
+	swarm   *swarm
+	id      string
+	own     tls.Certificate
+	source  net.IP
+	conn    *tls.Conn
+	reader  *bufio.Reader
+	counted bool   // counted as waiting
+	ticket  string // of the last poll
+	run     string // the newest ticket of runs
+	view    int64  // version of the job repository that it has
 }
 
 // enroll enrols every agent, with as many requests at once as there are processors.
@@ -136,7 +136,7 @@ func (s *swarm) enrollOne(ctx context.Context, c *wire.Client, token trust.Token
 	return &member{swarm: s, id: id, own: tls.Certificate{Certificate: [][]byte{certificate.Raw}, PrivateKey: key.Signer()}}, nil
 }
 
-// run lets every agent live until ctx ends.
+// run has every agent run until ctx ends.
 func (s *swarm) run(ctx context.Context) {
 	var work sync.WaitGroup
 	for _, m := range s.members {
@@ -144,7 +144,7 @@ func (s *swarm) run(ctx context.Context) {
 			if s.spread > 0 {
 				sleep(ctx, rand.N(s.spread))
 			}
-			m.live(ctx)
+			m.keepPolling(ctx)
 		})
 	}
 	work.Wait()
@@ -159,8 +159,8 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// live polls and works, as an agent does.
-func (m *member) live(ctx context.Context) {
+// keepPolling polls and works, as an agent does.
+func (m *member) keepPolling(ctx context.Context) {
 	backoff := time.Second
 	for ctx.Err() == nil {
 		if err := m.poll(ctx); err != nil && ctx.Err() == nil {
@@ -238,8 +238,8 @@ func (m *member) request(ctx context.Context, method, path string, header http.H
 	if _, err := io.WriteString(conn, b.String()); err != nil {
 		return nil, nil, err
 	}
-	if path == wire.PathPoll && !m.told {
-		m.told = true
+	if path == wire.PathPoll && !m.counted {
+		m.counted = true
 		if n := m.swarm.waiting.Add(1); n == int64(len(m.swarm.members)) {
 			m.swarm.ready()
 		}
@@ -374,8 +374,8 @@ func (m *member) work(ctx context.Context, offer wire.Offer) error {
 	if err != nil {
 		return err
 	}
-	front, answer := answer[bundle:bundle+length], answer[bundle+length:]
-	manifest, err := once(&m.swarm.jobs, front, func(text []byte) (*trust.SignedManifest, error) {
+	encoded, answer := answer[bundle:bundle+length], answer[bundle+length:]
+	manifest, err := once(&m.swarm.jobs, encoded, func(text []byte) (*trust.SignedManifest, error) {
 		index, err := view.Index(order.Job)
 		if err != nil {
 			return nil, err

@@ -83,7 +83,7 @@ func publishAndTell(c *cobra.Command, open openHome, f *publishFlags, path strin
 	}
 	tellDraft(c, v.Draft)
 	what, next := "Published:", cli.Field{Name: "Run it:", Value: "webjob run " + v.Name}
-	if !v.Draft.Landed {
+	if !v.Draft.Accepted {
 		what = "Proposed:"
 		next = cli.Field{Name: "Not in effect yet:", Value: fmt.Sprintf("%s must sign, %d more: webjobctl repo sign %s", strings.Join(v.Draft.MaySign, " or "), v.Draft.Missing, v.Draft.ID)}
 	}

@@ -136,7 +136,7 @@ job can be restored at once.`,
 // showHanded says what was done or, when others must sign first, what is proposed.
 func showHanded(c *cobra.Command, value any, h operator.Handed, done, proposed, what string) error {
 	tellDraft(c, h)
-	if !h.Landed {
+	if !h.Accepted {
 		done = proposed
 	}
 	return cli.Show(c, value, []cli.Field{{Name: done, Value: what}})

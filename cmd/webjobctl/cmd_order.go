@@ -62,7 +62,7 @@ time, or with --standing each agent does, also while the server is away.`,
 	}
 	flags := c.Flags()
 	flags.StringVar(&f.on, "on", "", "selector of clients")
-	flags.StringVar(&f.id, "id", "", "id of the order; the same order under the same id is given once (default: a fresh one)")
+	flags.StringVar(&f.id, "id", "", "id of the order; the same order under the same id is given once (default: a new one)")
 	flags.DurationVar(&f.window, "window", 24*time.Hour, "how long the order is good for; repeated ones a year")
 	flags.StringVar(&f.notBefore, "not-before", "", "begin at this time, such as 2026-03-01T22:00:00Z (default: now)")
 	flags.StringVar(&f.expires, "expires", "", "end at this time, instead of --window")

@@ -39,7 +39,7 @@ enough, it takes effect at once.`,
 
 // tellDraft says what became of a draft: who must do what before it is in effect.
 func tellDraft(c *cobra.Command, h operator.Handed) {
-	if !h.Landed {
+	if !h.Accepted {
 		text := fmt.Sprintf("draft %s waits for %d more signature(s), of %s; who signs looks at it first: webjobctl repo sign %s", h.ID, h.Missing, strings.Join(h.MaySign, ", "), h.ID)
 		c.PrintErrln(cli.OneLine(text))
 	}
@@ -71,7 +71,7 @@ people named sign everything in it, and may give orders.`,
 				return fmt.Errorf("repo init: %w", err)
 			}
 			tellDraft(c, response)
-			if response.Landed {
+			if response.Accepted {
 				return showRepository(c, s)
 			}
 			return showDraft(c, s, nil, d, depth)
@@ -284,7 +284,7 @@ func (f *signFlags) sign(c *cobra.Command, s *operator.Session, base *trust.View
 		return signedDraft{}, err
 	}
 	tellDraft(c, handed)
-	if isTable && handed.Landed {
+	if isTable && handed.Accepted {
 		_, err = fmt.Fprintf(out, "Signed, and in effect: %s\n", r.Summary)
 	}
 	return newSignedDraft(r, handed), err

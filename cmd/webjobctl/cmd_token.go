@@ -91,7 +91,7 @@ func tokenFor(t webjob.Token) string {
 	}
 	text := "a new " + string(t.Role)
 	switch {
-	case t.Returns():
+	case t.Readmits():
 		text = string(t.Role) + " " + name + ", which comes back"
 	case name != "":
 		text = "the new " + string(t.Role) + " " + name

@@ -19,16 +19,16 @@ const passphraseVariable = "WEBJOB_PASSPHRASE"
 // takes the variable.
 func passphrases(c *cobra.Command) operator.Passphrases {
 	var known []byte
-	return func(purpose string, fresh bool) ([]byte, error) {
+	return func(purpose string, isNew bool) ([]byte, error) {
 		if text, found := os.LookupEnv(passphraseVariable); found {
 			return []byte(text), nil
 		}
-		if known != nil && !fresh {
+		if known != nil && !isNew {
 			return known, nil
 		}
 		terminal := int(os.Stdin.Fd()) //nolint:gosec // a descriptor is small
 		if !term.IsTerminal(terminal) {
-			if fresh {
+			if isNew {
 				c.PrintErrf("warning: %s: none, so the key lies in the clear; run this on a terminal, or set %s\n", purpose, passphraseVariable)
 				return nil, nil
 			}
@@ -41,7 +41,7 @@ func passphrases(c *cobra.Command) operator.Passphrases {
 			return text, err
 		}
 		first, err := read(purpose)
-		if err != nil || !fresh {
+		if err != nil || !isNew {
 			known = first
 			return first, err
 		}

@@ -117,11 +117,11 @@ func confirmReview(c *cobra.Command, question string, r *operator.Review) bool {
 // signedDraft is what repo sign prints of a draft as JSON.
 type signedDraft struct {
 	*operator.Review
-	Landed  bool     `json:"landed"`
-	Missing int64    `json:"missing,omitempty"` // signatures still to come
-	MaySign []string `json:"may_sign,omitempty"`
+	Accepted bool     `json:"landed"`
+	Missing  int64    `json:"missing,omitempty"` // signatures still to come
+	MaySign  []string `json:"may_sign,omitempty"`
 }
 
 func newSignedDraft(r *operator.Review, h operator.Handed) signedDraft {
-	return signedDraft{Review: r, Landed: h.Landed, Missing: h.Missing, MaySign: h.MaySign}
+	return signedDraft{Review: r, Accepted: h.Accepted, Missing: h.Missing, MaySign: h.MaySign}
 }

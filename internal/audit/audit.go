@@ -30,7 +30,7 @@ type Log struct {
 	mu       sync.Mutex
 	recent   map[sighting]time.Time
 	previous map[sighting]time.Time // those before, until they are quiet no more
-	turned   time.Time
+	rotated  time.Time
 }
 
 // sighting is what is recorded once in a while.
@@ -87,8 +87,8 @@ func (l *Log) record(ctx context.Context, act *webjob.PendingAct, seldom bool) e
 func (l *Log) isNew(s sighting, at time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if at.Sub(l.turned) > quiet || len(l.recent) >= maxRemembered {
-		l.recent, l.previous, l.turned = map[sighting]time.Time{}, l.recent, at
+	if at.Sub(l.rotated) > quiet || len(l.recent) >= maxRemembered {
+		l.recent, l.previous, l.rotated = map[sighting]time.Time{}, l.recent, at
 	}
 	for _, known := range []map[sighting]time.Time{l.recent, l.previous} {
 		if last, found := known[s]; found && at.Sub(last) < quiet {

@@ -48,7 +48,7 @@ func TestReadsAreRecordedOnceInAWhile(t *testing.T) {
 	read(9*time.Minute, "run1", 1)
 	read(9*time.Minute, "run2", 2)
 	read(11*time.Minute, "run1", 3) // long enough ago
-	read(18*time.Minute, "run2", 3) // nine minutes ago, though the memory was turned meanwhile
+	read(18*time.Minute, "run2", 3) // nine minutes ago, though the memory was rotated meanwhile
 	read(19*time.Minute, "run2", 4)
 	read(20*time.Minute, "run1", 4)
 	for i := range 3 * maxRemembered { // what is remembered is bounded

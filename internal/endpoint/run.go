@@ -22,7 +22,7 @@ type Request struct {
 	Job       string
 	Arguments []string
 	order     *trust.SignedOrder // that asks for it; nil when someone here does
-	view      *trust.View  // with which the order was judged
+	view      *trust.View        // with which the order was judged
 	run       string             // id that the order gives it
 }
 

@@ -117,7 +117,7 @@ func (l *limited) Write(p []byte) (int, error) {
 }
 
 // execute runs the command: argv as it stands, the event on standard input, a folder
-// of its own, and a fresh environment.
+// of its own, and a clean environment.
 func (s *Settings) execute(ctx context.Context, event webjob.Event, body []byte) ([]byte, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

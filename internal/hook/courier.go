@@ -28,13 +28,13 @@ type Courier struct {
 	store   webjob.Deliveries
 	trigger func(name string) *Settings // nil when there is none of that name
 	log     *slog.Logger
-	told    func(trigger string, err error) // counts
+	count   func(trigger string, err error)
 	wake    chan struct{}
 }
 
 // NewCourier returns a courier; start it with Run.
-func NewCourier(store webjob.Deliveries, trigger func(string) *Settings, log *slog.Logger, told func(string, error)) *Courier {
-	return &Courier{store: store, trigger: trigger, log: log, told: told, wake: make(chan struct{}, 1)}
+func NewCourier(store webjob.Deliveries, trigger func(string) *Settings, log *slog.Logger, count func(string, error)) *Courier {
+	return &Courier{store: store, trigger: trigger, log: log, count: count, wake: make(chan struct{}, 1)}
 }
 
 // Wake tells that there is something new.
@@ -124,7 +124,7 @@ func (c *Courier) deliver(ctx context.Context, name string, deliveries []webjob.
 			break
 		}
 		err := c.tell(ctx, name, d)
-		c.told(name, err)
+		c.count(name, err)
 		if err != nil && ctx.Err() != nil {
 			break // told to stop in the middle: it is tried again
 		}

@@ -22,7 +22,7 @@ func (r *Room) Enroll(ctx context.Context, request wire.EnrollRequest, remote st
 		return wire.EnrollResponse{}, err
 	}
 	client := webjob.Client{ID: request.ID, Labels: token.Labels, Platform: request.Platform, EnrolledAt: now()}
-	if token.Returns() {
+	if token.Readmits() {
 		before, err := r.Store.Client(ctx, request.ID)
 		if err != nil {
 			return wire.EnrollResponse{}, err
@@ -41,7 +41,7 @@ func (r *Room) Enroll(ctx context.Context, request wire.EnrollRequest, remote st
 		return wire.EnrollResponse{}, err
 	}
 	client.Key = trust.KeyDigest(certificate)
-	if token.Returns() { // before: its old key is of no use since the token was made, and its new one not yet
+	if token.Readmits() { // before: its old key is of no use since the token was made, and its new one not yet
 		if err := r.ForgetTickets(ctx, client.ID); err != nil {
 			return wire.EnrollResponse{}, err
 		}
@@ -54,7 +54,7 @@ func (r *Room) Enroll(ctx context.Context, request wire.EnrollRequest, remote st
 		r.Log.Error("a new client joined no order", "client", client.ID, "error", err)
 	}
 	response.Labels, response.TrustRoot = client.Labels, root
-	if token.Returns() {
+	if token.Readmits() {
 		response.Labels = token.Labels // what its token says; the signed ones come with the job repository
 	}
 	return response, nil

@@ -17,7 +17,7 @@ type Store interface {
 	Client(ctx context.Context, id string) (webjob.Client, error)
 	RevokeClient(ctx context.Context, id, reason string, at time.Time) error
 	SuspendClient(ctx context.Context, id, reason string, at time.Time) error
-	LetReturn(ctx context.Context, id string, asked, approvedUntil time.Time) error
+	SetLateRenewal(ctx context.Context, id string, asked, approvedUntil time.Time) error
 	AddClone(ctx context.Context, clone webjob.Clone, deliveries []webjob.Delivery) error
 	ForgetClone(ctx context.Context, client string) error
 	RenewClient(ctx context.Context, id string, key webjob.Digest, certificate webjob.Certificate) error

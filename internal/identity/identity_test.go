@@ -26,7 +26,7 @@ type world struct {
 	*Room
 	t     *testing.T
 	store *sqlite.Store
-	told  []string
+	calls []string
 	deny  error // of the access lists
 	seeds int
 }
@@ -46,7 +46,7 @@ func newWorld(t *testing.T) *world {
 	authority, err := trust.NewAuthority("test", time.Now())
 	must(t, err)
 	w := &world{t: t, store: store}
-	tell := func(what string) func(string) { return func(name string) { w.told = append(w.told, what+" "+name) } }
+	tell := func(what string) func(string) { return func(name string) { w.calls = append(w.calls, what+" "+name) } }
 	w.Room = New(Neighbours{
 		Store: store, Authority: authority,
 		Roots:         func() ([][]byte, error) { return [][]byte{root}, nil },
@@ -167,14 +167,14 @@ func TestEnrolment(t *testing.T) {
 	_, err = w.Login(t.Context(), request(t, forOperator, "olga", key(t)), address)
 	wantKind(t, err, webjob.Refused, "deny_addresses")
 	w.deny = nil
-	if w.uses(secret) != 2 || w.uses(forOperator) != 1 || len(w.told) != 0 {
-		t.Fatalf("what was refused took something: %d and %d uses left, told %q", w.uses(secret), w.uses(forOperator), w.told)
+	if w.uses(secret) != 2 || w.uses(forOperator) != 1 || len(w.calls) != 0 {
+		t.Fatalf("what was refused took something: %d and %d uses left, told %q", w.uses(secret), w.uses(forOperator), w.calls)
 	}
 	k, _ := w.enrol(secret, "web1")
 	c, err := w.Client(t.Context(), "web1", digest(k))
 	must(t, err)
-	if c.Labels.String() != "env=prod" || w.uses(secret) != 1 || !slices.Contains(w.told, "join web1") {
-		t.Errorf("client %+v, %d uses left, told %q", c, w.uses(secret), w.told)
+	if c.Labels.String() != "env=prod" || w.uses(secret) != 1 || !slices.Contains(w.calls, "join web1") {
+		t.Errorf("client %+v, %d uses left, told %q", c, w.uses(secret), w.calls)
 	}
 	_, err = w.Enroll(t.Context(), good(), address)
 	wantKind(t, err, webjob.Conflict, "webjobctl client readmit web1 --new-key")
@@ -203,8 +203,8 @@ func TestClientComesBack(t *testing.T) {
 	_, err = w.Enroll(t.Context(), request(t, secret, "web2", key(t)), address)
 	wantKind(t, err, webjob.Refused, "add --id web1")
 	first, _ := w.enrol(secret, "web1")
-	if !slices.Contains(w.told, "forget tickets of web1") {
-		t.Errorf("told %q", w.told)
+	if !slices.Contains(w.calls, "forget tickets of web1") {
+		t.Errorf("told %q", w.calls)
 	}
 	_, err = w.Client(t.Context(), "web1", digest(first))
 	must(t, err)
@@ -213,12 +213,12 @@ func TestClientComesBack(t *testing.T) {
 	w.revoked(certificate)
 
 	// It need not be revoked before: the making of the token ends its key.
-	w.told = nil
+	w.calls = nil
 	secret = back()
 	_, err = w.Client(t.Context(), "web1", digest(first))
 	wantKind(t, err, webjob.Refused, "revoked")
-	if !slices.Contains(w.told, "cut client web1") {
-		t.Errorf("told %q", w.told)
+	if !slices.Contains(w.calls, "cut client web1") {
+		t.Errorf("told %q", w.calls)
 	}
 	second, _ := w.enrol(secret, "web1")
 	_, err = w.Client(t.Context(), "web1", digest(second))
@@ -253,8 +253,8 @@ func TestSuspension(t *testing.T) {
 	w.SuspendClones = true
 	w.Cloned(t.Context(), webjob.Clone{Client: "web1", Reason: "two", Address: "a", OtherAddress: "b"})
 	c, err := w.store.Client(t.Context(), "web1")
-	if err != nil || c.SuspendedAt.IsZero() || c.Clone == nil || !slices.Contains(w.told, "cut client web1") {
-		t.Errorf("client %+v, %v; told %q", c, err, w.told)
+	if err != nil || c.SuspendedAt.IsZero() || c.Clone == nil || !slices.Contains(w.calls, "cut client web1") {
+		t.Errorf("client %+v, %v; told %q", c, err, w.calls)
 	}
 }
 
@@ -293,8 +293,8 @@ func TestClientRenewal(t *testing.T) {
 	_, _, err = w.Renew(t.Context(), c, csr(k), newest)
 	wantKind(t, err, webjob.Refused, "webjobctl client readmit web1")
 	must(t, w.Readmit(t.Context(), "web1"))
-	if !slices.Contains(w.told, "forget tickets of web1") {
-		t.Errorf("its tickets are not forgotten: %q", w.told)
+	if !slices.Contains(w.calls, "forget tickets of web1") {
+		t.Errorf("its tickets are not forgotten: %q", w.calls)
 	}
 	c, err = w.Client(t.Context(), "web1", digest(k))
 	must(t, err)
@@ -357,10 +357,10 @@ func TestOperatorComesBack(t *testing.T) {
 	if !slices.Equal(o.Grants, grants) {
 		t.Errorf("came back as %+v", o)
 	}
-	w.told = nil
+	w.calls = nil
 	must(t, w.SetRoles(t.Context(), "paul", []webjob.Grant{admin}))
-	if !slices.Contains(w.told, "cut operator paul") {
-		t.Errorf("told %q", w.told)
+	if !slices.Contains(w.calls, "cut operator paul") {
+		t.Errorf("told %q", w.calls)
 	}
 	response, err := w.RenewOperator(t.Context(), o, request(t, nil, "paul", again).CertificateRequest)
 	must(t, err)

@@ -11,8 +11,8 @@ import (
 	"webjob.dev/webjob/wire"
 )
 
-// returnTime is how long an approval holds for a client whose certificate expired.
-const returnTime = 24 * time.Hour
+// lateRenewalTime is how long an approval holds for a client whose certificate expired.
+const lateRenewalTime = 24 * time.Hour
 
 // Renew gives a client that was let in a new certificate for its key: when newest finds
 // that it has the newest ticket, and as long as nobody was told of two holders. So what
@@ -76,7 +76,7 @@ func (r *Room) RenewExpired(ctx context.Context, request wire.RenewRequest, remo
 		return r.Renew(ctx, client, request, newest)
 	}
 	if client.AskedAt.IsZero() {
-		if err := r.Store.LetReturn(ctx, client.ID, now(), time.Time{}); err != nil {
+		if err := r.Store.SetLateRenewal(ctx, client.ID, now(), time.Time{}); err != nil {
 			return fail(err)
 		}
 		r.Log.Warn("a client whose certificate expired asks to come back", "client", client.ID, "remote", remote)
@@ -93,9 +93,9 @@ func (r *Room) Approve(ctx context.Context, id string) error {
 	if client.AskedAt.IsZero() {
 		return webjob.Errorf(webjob.Conflict, "client %s does not ask to come back; its certificate is renewed without that while it holds", id)
 	}
-	until := now().Add(returnTime)
+	until := now().Add(lateRenewalTime)
 	webjob.Describe(ctx, id, nil, map[string]any{"may_return_until": until})
-	return r.Store.LetReturn(ctx, id, client.AskedAt, until)
+	return r.Store.SetLateRenewal(ctx, id, client.AskedAt, until)
 }
 
 // RenewOperator gives an operator that was let in a new certificate for its key.

@@ -35,7 +35,7 @@ func (r *Room) NewToken(ctx context.Context, request api.NewTokenRequest, by str
 	if err := r.Store.AddToken(ctx, token); err != nil {
 		return webjob.Token{}, err
 	}
-	if !token.Returns() {
+	if !token.Readmits() {
 		return token, nil
 	}
 	r.cut(ctx, token.Role, token.Name)
@@ -56,7 +56,7 @@ func (r *Room) describeToken(ctx context.Context, token webjob.Token) error {
 	if token.Name != "" {
 		target = token.Name
 	}
-	if token.Returns() {
+	if token.Readmits() {
 		var key webjob.Digest
 		if token.Role == webjob.RoleOperator {
 			o, err := r.Store.Operator(ctx, token.Name)

@@ -193,7 +193,7 @@ func (e *explanation) signers(changes []trust.Change) {
 
 // needs says whose signatures there are and whose are to come.
 func (e *explanation) needs(needs []trust.Need, names func(string) string) {
-	var told []string
+	var said []string
 	for _, need := range needs {
 		who := make([]string, 0, len(need.Keys))
 		for _, id := range need.Keys {
@@ -208,8 +208,8 @@ func (e *explanation) needs(needs []trust.Need, names func(string) string) {
 		if e.depth.Details {
 			e.page.Say("role %s: %s", need.Role, line)
 		}
-		if !slices.Contains(told, line) {
-			told = append(told, line)
+		if !slices.Contains(said, line) {
+			said = append(said, line)
 			e.say("%s", line)
 		}
 	}

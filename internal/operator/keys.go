@@ -23,9 +23,9 @@ import (
 	"webjob.dev/webjob/internal/trust"
 )
 
-// Passphrases asks for a passphrase, for a purpose that people are told; fresh asks for
+// Passphrases asks for a passphrase, for a purpose that people are told; isNew asks for
 // a new one, twice. An empty one leaves the key in the clear.
-type Passphrases func(purpose string, fresh bool) ([]byte, error)
+type Passphrases func(purpose string, isNew bool) ([]byte, error)
 
 // scryptOptions makes every guess at a passphrase cost 16 MiB of memory, eight times
 // over (RFC 7914): as much as the openssl command will spend, which can read these keys.

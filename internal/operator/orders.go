@@ -21,7 +21,7 @@ type OrderPlan struct {
 	Keys []*trust.PrivateKey
 }
 
-// NewOrderID returns a fresh id that sorts by day and that people can type.
+// NewOrderID returns a new id that sorts by day and that people can type.
 func NewOrderID(now time.Time) string {
 	random := make([]byte, 5)
 	_, _ = rand.Read(random) // never fails

@@ -147,7 +147,7 @@ func (s *Session) Withdraw(ctx context.Context, job string, version int64, keys 
 		return Handed{}, err
 	}
 	if !changed {
-		return Handed{DraftResponse: api.DraftResponse{Landed: true}}, nil // it was withdrawn before
+		return Handed{DraftResponse: api.DraftResponse{Accepted: true}}, nil // it was withdrawn before
 	}
 	summary := "withdraw all versions of " + job
 	if version > 0 {

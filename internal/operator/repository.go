@@ -189,7 +189,7 @@ type Handed struct {
 
 // Hand signs a draft and hands it in: a new one, or one that waits. It signs with the
 // keys of these names or, without names, with those of this folder that may. What
-// landed is verified, and pinned when nothing was.
+// accepted is verified, and pinned when nothing was.
 func (s *Session) Hand(ctx context.Context, base *trust.View, d *trust.Draft, names []string) (Handed, error) {
 	var response Handed
 	if _, err := d.Changes(base, time.Now(), s.Names(nil)); err != nil {
@@ -217,7 +217,7 @@ func (s *Session) Hand(ctx context.Context, base *trust.View, d *trust.Draft, na
 	if err := s.Call(ctx, http.MethodPost, path, nil, api.DraftRequest{Draft: encoded}, &response.DraftResponse); err != nil {
 		return response, err
 	}
-	if !response.Landed {
+	if !response.Accepted {
 		response.MaySign, err = s.maySign(base, d)
 		return response, err
 	}

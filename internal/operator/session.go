@@ -207,11 +207,11 @@ func (s *Session) NewToken(ctx context.Context, request api.NewTokenRequest) (tr
 	return token, response.Token, err
 }
 
-// TokenToReturn makes a token with which a client comes back under its own name with a new
+// ReadmissionToken makes a token with which a client comes back under its own name with a new
 // key: what it had ends at once. The token carries the labels that were signed for the
 // client or, when none were, those that the server knows; they are returned for people to
 // look at.
-func (s *Session) TokenToReturn(ctx context.Context, id string, request api.NewTokenRequest) (trust.Token, webjob.Token, error) {
+func (s *Session) ReadmissionToken(ctx context.Context, id string, request api.NewTokenRequest) (trust.Token, webjob.Token, error) {
 	r, err := s.trusted(ctx)
 	if err != nil {
 		return trust.Token{}, webjob.Token{}, err

@@ -164,7 +164,7 @@ func (r drafts) settle(ctx context.Context, d *trust.Draft, held []int64) (Outco
 	if !complete {
 		return result, r.setDraft(ctx, d.ID, d, held)
 	}
-	next, err := d.Land(current, r.online, now())
+	next, err := d.Accept(current, r.online, now())
 	if err != nil {
 		return result, err
 	}
@@ -174,8 +174,8 @@ func (r drafts) settle(ctx context.Context, d *trust.Draft, held []int64) (Outco
 	}
 	change.Was, change.Files, change.Held = r.expected(d.ID), next.Files(current), held
 	change.Files[draftFiles+d.ID] = nil
-	r.landing.Lock()
-	defer r.landing.Unlock()
+	r.accepting.Lock()
+	defer r.accepting.Unlock()
 	if err := r.store.ChangeRepository(ctx, change, now()); err != nil {
 		return result, err
 	}

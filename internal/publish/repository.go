@@ -50,16 +50,16 @@ type signed struct {
 	online *trust.PrivateKey
 
 	change sync.Mutex // held while something changes: changes of one server wait for each other
-	// landing is held for writing from the moment in which the store has an accepted draft
+	// accepting is held for writing from the moment in which the store has an accepted draft
 	// until current has it, too: who reads both to answer one question holds it for reading.
-	landing sync.RWMutex
-	mu      sync.RWMutex
-	current *trust.View // nil before the first draft was accepted
-	policy  *trust.Policy
-	roots   [][]byte
-	waiting map[string]*trust.Draft    // drafts that wait for signatures, by id
-	stored  map[string]webjob.Digest   // of these, as they are in the store
-	bundles *lru.Cache[string, []byte] // encoded, by what is asked for; those of current
+	accepting sync.RWMutex
+	mu        sync.RWMutex
+	current   *trust.View // nil before the first draft was accepted
+	policy    *trust.Policy
+	roots     [][]byte
+	waiting   map[string]*trust.Draft    // drafts that wait for signatures, by id
+	stored    map[string]webjob.Digest   // of these, as they are in the store
+	bundles   *lru.Cache[string, []byte] // encoded, by what is asked for; those of current
 }
 
 // maxBundles bounds the encoded bundles that are kept: a fleet asks for few different
@@ -196,8 +196,8 @@ func (r *signed) Encoded(have, client, job string) ([]byte, error) {
 // the bundle of [Repository.Encoded]. Both are of the same moment: a client that got a
 // version from before a change with the index from after it would take it for swapped.
 func (r *signed) Choose(have, client, job string, version func() error) ([]byte, error) {
-	r.landing.RLock()
-	defer r.landing.RUnlock()
+	r.accepting.RLock()
+	defer r.accepting.RUnlock()
 	if err := version(); err != nil {
 		return nil, err
 	}

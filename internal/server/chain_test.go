@@ -48,7 +48,7 @@ func (w *world) steps(config *tls.Config, n int) []string {
 	return tickets
 }
 
-func (w *world) told(client string) bool {
+func (w *world) reported(client string) bool {
 	w.t.Helper()
 	c, err := w.backends.Store.Client(w.t.Context(), client)
 	must(w.t, err)
@@ -91,13 +91,13 @@ func TestEveryRequestShowsATicket(t *testing.T) {
 			old := w.steps(client, 7)[1]
 			status, header := w.showing(client, c.method, c.path, old, "", c.body)
 			told := header.Get(wire.HeaderTold)
-			if status != http.StatusServiceUnavailable || told == "" || w.told(id) {
+			if status != http.StatusServiceUnavailable || told == "" || w.reported(id) {
 				t.Fatalf("an old ticket was answered %d, told %q", status, told)
 			}
 			if status, _ := w.showing(client, c.method, c.path, old, told, c.body); status == http.StatusServiceUnavailable {
 				t.Errorf("once more it was answered %d", status)
 			}
-			if !w.told(id) {
+			if !w.reported(id) {
 				t.Error("it was not told of")
 			}
 		})
@@ -122,7 +122,7 @@ func TestClientsOfTheVersionBefore(t *testing.T) {
 	if status, header := get(before+next, ""); status != http.StatusOK || header.Get(wire.HeaderTicket) == "" {
 		t.Fatalf("the first step was answered %d with ticket %q", status, header.Get(wire.HeaderTicket))
 	}
-	if status, _ := get(before, ""); status != http.StatusServiceUnavailable || w.told("web1") {
+	if status, _ := get(before, ""); status != http.StatusServiceUnavailable || w.reported("web1") {
 		t.Errorf("it was answered %d after the first step", status)
 	}
 	must(t, server.Readmit(t.Context(), w.server, "web1"))
@@ -156,20 +156,20 @@ func TestRenewalNeedsTheNewestTicket(t *testing.T) {
 			}[c.shown]
 			body := w.renewal(client, id)
 			status, header := w.showing(client, http.MethodPost, wire.PathRenew, shown, "", body)
-			if status != c.want || w.told(id) != c.twice {
-				t.Fatalf("it was answered %d, two holders: %t", status, w.told(id))
+			if status != c.want || w.reported(id) != c.twice {
+				t.Fatalf("it was answered %d, two holders: %t", status, w.reported(id))
 			}
 			told := header.Get(wire.HeaderTold)
 			if told != "" && c.shown != "of before" { // who follows the protocol asks again
-				if status, _ = w.showing(client, http.MethodPost, wire.PathRenew, shown, told, body); status != http.StatusForbidden || !w.told(id) {
-					t.Errorf("once more it was answered %d, two holders: %t", status, w.told(id))
+				if status, _ = w.showing(client, http.MethodPost, wire.PathRenew, shown, told, body); status != http.StatusForbidden || !w.reported(id) {
+					t.Errorf("once more it was answered %d, two holders: %t", status, w.reported(id))
 				}
 			}
 			newest := tickets[3]
 			if c.want == http.StatusOK {
 				newest = header.Get(wire.HeaderTicket)
 			}
-			if w.told(id) { // nor is it for the other one, as long as nobody has looked
+			if w.reported(id) { // nor is it for the other one, as long as nobody has looked
 				if status, _ = w.showing(client, http.MethodPost, wire.PathRenew, newest+next, "", body); status < 400 {
 					t.Errorf("the other one was answered %d", status)
 				}

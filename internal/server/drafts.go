@@ -75,7 +75,7 @@ func (s repositoryHandlers) handleDropDraft(w http.ResponseWriter, r *http.Reque
 // afterDraft carries out what a draft that is in effect means elsewhere, and answers.
 func (s repositoryHandlers) afterDraft(w http.ResponseWriter, r *http.Request, result publish.Outcome) error {
 	note(r, slog.String("draft", result.Draft.ID), slog.Bool("accepted", result.Accepted))
-	response := api.DraftResponse{ID: result.Draft.ID, Landed: result.Accepted}
+	response := api.DraftResponse{ID: result.Draft.ID, Accepted: result.Accepted}
 	for _, need := range result.Needs {
 		response.Missing = max(response.Missing, int64(need.Missing()))
 	}

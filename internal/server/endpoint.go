@@ -54,7 +54,7 @@ func (s clientHandlers) forClient(h clientHandler) handler {
 		if err := s.rules.CheckAccess(client, "", r.RemoteAddr); err != nil {
 			return err
 		}
-		s.connections.Claim(r.Context(), client.ID)
+		s.connections.Identify(r.Context(), client.ID)
 		s.sightings.add(client.ID, time.Now())
 		return h(w, r, client)
 	}

@@ -34,22 +34,22 @@ func Readmit(ctx context.Context, s *Server, id string) error { return s.identit
 // FolderOf tells where the server's configuration is.
 func FolderOf(s *Server) string { return s.settings.dir }
 
-// NewRepository lands the first draft of a repository that the key signs.
+// NewRepository makes the server accept the first draft of a repository that the key signs.
 func NewRepository(ctx context.Context, s *Server, key *trust.PrivateKey) error {
 	d, err := trust.NewDraft([]trust.NamedKey{trust.NewNamedKey("alice", key.PublicKey)}, 1, s.repository.Online(), now())
 	if err != nil {
 		return err
 	}
-	return land(ctx, s, d, key)
+	return accept(ctx, s, d, key)
 }
 
-// Publish lands a version of a job that the key signs.
+// Publish makes the server accept a version of a job that the key signs.
 func Publish(ctx context.Context, s *Server, m *webjob.Manifest, key *trust.PrivateKey) error {
 	contents, text, err := publication(m)
 	if err != nil {
 		return err
 	}
-	return Land(ctx, s, key, contents, text)
+	return Accept(ctx, s, key, contents, text)
 }
 
 // Propose hands in a version of a job that nobody has signed.
@@ -58,7 +58,7 @@ func Propose(ctx context.Context, s *Server, m *webjob.Manifest) error {
 	if err != nil {
 		return err
 	}
-	return Land(ctx, s, nil, contents, text)
+	return Accept(ctx, s, nil, contents, text)
 }
 
 func publication(m *webjob.Manifest) (contents map[string][]byte, text []byte, err error) {
@@ -73,7 +73,7 @@ func publication(m *webjob.Manifest) (contents map[string][]byte, text []byte, e
 	return map[string][]byte{trust.JobPath(m.Name): content}, text, err
 }
 
-func land(ctx context.Context, s *Server, d *trust.Draft, key *trust.PrivateKey) error {
+func accept(ctx context.Context, s *Server, d *trust.Draft, key *trust.PrivateKey) error {
 	view, _, _, err := s.repository.View()
 	if err != nil && webjob.KindOf(err) != webjob.NotFound {
 		return err
@@ -109,9 +109,9 @@ func AskNobody(ctx context.Context, s *Server) (done func()) {
 	}
 }
 
-// Land signs a change of the job repository with the key, and lands it; without a key it
-// waits.
-func Land(ctx context.Context, s *Server, key *trust.PrivateKey, contents map[string][]byte, manifests ...[]byte) error {
+// Accept signs a change of the job repository with the key, and makes the server accept
+// it; without a key it waits.
+func Accept(ctx context.Context, s *Server, key *trust.PrivateKey, contents map[string][]byte, manifests ...[]byte) error {
 	view, _, _, err := s.repository.View()
 	if err != nil {
 		return err
@@ -121,7 +121,7 @@ func Land(ctx context.Context, s *Server, key *trust.PrivateKey, contents map[st
 		return err
 	}
 	d.Manifests = manifests
-	return land(ctx, s, d, key)
+	return accept(ctx, s, d, key)
 }
 
 // RootOf returns the root of the job repository.

@@ -39,12 +39,12 @@ func (s *Server) routes(listener string) *routes {
 // handle adds a route: every request is bounded, counted and logged in one line. It is
 // carried out as a whole, even when its peer leaves meanwhile, so that nothing is cut
 // between two steps: the context of its handler does not end. One that waits for
-// something looks at [transport.Left].
+// something looks at [transport.Departed].
 func (rt *routes) handle(pattern string, h handler) {
 	rt.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		caller := &caller{}
-		r = r.WithContext(context.WithValue(transport.WithLeft(r.Context()), callerKey{}, caller))
+		r = r.WithContext(context.WithValue(transport.WithDeparture(r.Context()), callerKey{}, caller))
 		control := http.NewResponseController(w)
 		answer := &answer{ResponseWriter: w, control: control}
 		body := &movingBody{ReadCloser: r.Body, control: control}

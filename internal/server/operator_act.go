@@ -37,7 +37,7 @@ func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, line route, ac
 	if err != nil {
 		return err
 	}
-	s.operators.Claim(r.Context(), operator.Name)
+	s.operators.Identify(r.Context(), operator.Name)
 	actor, err := access.For(operator)
 	if err != nil {
 		return err

@@ -226,8 +226,8 @@ func (s peopleHandlers) handleReadmit(w http.ResponseWriter, r *http.Request, a 
 	return s.onClient(w, r, a, webjob.MayAdmin, func(id string) error { return s.identity.Readmit(r.Context(), id) })
 }
 
-// handleApproveReturn lets a client have a new certificate after its own expired.
-func (s peopleHandlers) handleApproveReturn(w http.ResponseWriter, r *http.Request, a *access.Actor) error {
+// handleApproveRenewal lets a client have a new certificate after its own expired.
+func (s peopleHandlers) handleApproveRenewal(w http.ResponseWriter, r *http.Request, a *access.Actor) error {
 	return s.onClient(w, r, a, webjob.MayAdmin, func(id string) error {
 		if err := s.identity.Approve(r.Context(), id); err != nil {
 			return err

@@ -52,7 +52,7 @@ func (s *Server) operatorTable() []route {
 		{"GET " + api.PathClients + "/{id}", webjob.MayView, some, "client.show", reads, o.handleClient},
 		{"POST " + api.PathClients + "/{id}/suspend", webjob.MayOrder, some, "client.suspend", changes, p.handleSuspend},
 		{"POST " + api.PathClients + "/{id}/readmit", webjob.MayAdmin, some, "client.readmit", changes, p.handleReadmit},
-		{"POST " + api.PathClients + "/{id}/approve", webjob.MayAdmin, some, "client.approve", changes, p.handleApproveReturn},
+		{"POST " + api.PathClients + "/{id}/approve", webjob.MayAdmin, some, "client.approve", changes, p.handleApproveRenewal},
 		{"POST " + api.PathClients + "/{id}/revoke", webjob.MayAdmin, some, "client.revoke", changes, p.handleRevokeClient},
 		{"POST " + api.PathSelect, webjob.MayView, some, "client.select", reads, f.handleSelect},
 

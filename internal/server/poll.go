@@ -76,7 +76,7 @@ func (s clientHandlers) holdBlocking(w http.ResponseWriter, r *http.Request, wai
 		return writeJSON(w, http.StatusOK, s.pollAnswer(waiter.Client, ticket, found))
 	case <-dropped:
 		return webjob.Errorf(webjob.Refused, "client %s is shut out", waiter.Client.ID)
-	case <-transport.Left(r.Context()):
+	case <-transport.Departed(r.Context()):
 		s.dispatcher.Leave(waiter)
 		quiet(r)
 		return nil
@@ -107,7 +107,7 @@ func (s clientHandlers) holdParked(r *http.Request, parked *transport.Parked, wa
 		s.log.Error("a poll could not be held", "client", client.ID, "error", err)
 		return
 	}
-	parked.OnLeave(func() {
+	parked.OnDeparture(func() {
 		if s.dispatcher.Leave(waiter) {
 			s.metrics.polls.Dec()
 		}

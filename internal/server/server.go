@@ -107,7 +107,7 @@ func (s *Server) wire(ctx context.Context, online *trust.PrivateKey, set *rules.
 		Asked: func(hook, answer string) { s.metrics.hooks.WithLabelValues(hook, answer).Inc() },
 	}
 	s.rules.Use(set)
-	s.courier = hook.NewCourier(s.store, s.rules.Trigger, s.log, s.metrics.told)
+	s.courier = hook.NewCourier(s.store, s.rules.Trigger, s.log, s.metrics.delivered)
 	var err error
 	if s.repository, err = publish.Open(ctx, s.store, s.blobs, online, s.log); err != nil {
 		return err

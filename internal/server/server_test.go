@@ -497,7 +497,7 @@ func TestRenewalWithoutCertificate(t *testing.T) {
 	stranger, err := trust.GenerateKey(trust.ECDSA)
 	must(t, err)
 	approve := func(id string) {
-		must(t, w.backends.Store.LetReturn(t.Context(), id, time.Now(), time.Now().Add(time.Hour)))
+		must(t, w.backends.Store.SetLateRenewal(t.Context(), id, time.Now(), time.Now().Add(time.Hour)))
 	}
 	for name, c := range map[string]struct {
 		id   string

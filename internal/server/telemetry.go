@@ -85,7 +85,7 @@ func (m *metrics) received(outcome webjob.Outcome, bytes int64, added bool) {
 	m.resultBytes.Add(float64(bytes))
 }
 
-func (m *metrics) told(trigger string, err error) {
+func (m *metrics) delivered(trigger string, err error) {
 	answer := "delivered"
 	if err != nil {
 		answer = "failed"

@@ -34,10 +34,10 @@ type Book struct {
 	store Store
 	now   func() time.Time
 
-	mu    sync.Mutex
-	lines map[name]*line
-	dirty map[name]bool
-	told  map[string]time.Time // of two holders, by client
+	mu       sync.Mutex
+	lines    map[name]*line
+	dirty    map[name]bool
+	reported map[string]time.Time // that two hold an identity, by client
 }
 
 type name struct{ client, line string }
@@ -87,7 +87,7 @@ func Open(ctx context.Context, secret []byte, store Store) (*Book, error) {
 	key := sha256.Sum256(append([]byte("webjob tickets 2\n"), secret...))
 	b := &Book{
 		key: key[:], store: store, now: func() time.Time { return time.Now().UTC() },
-		lines: map[name]*line{}, dirty: map[name]bool{}, told: map[string]time.Time{},
+		lines: map[name]*line{}, dirty: map[name]bool{}, reported: map[string]time.Time{},
 	}
 	return b, store.Chains(ctx, func(c webjob.Chain) error {
 		known := &line{generation: c.Generation, address: c.Address, at: c.At}
@@ -219,10 +219,10 @@ func (b *Book) answer(r Request, k keeper, known *line, shown ticket, verdict Ve
 		a.Told, a.Steps = k.encodeTold(known.generation, known.number), known.number-shown.number
 	case Twice:
 		at := b.now()
-		if at.Sub(b.told[r.Client]) < quietTime {
+		if at.Sub(b.reported[r.Client]) < quietTime {
 			break
 		}
-		b.told[r.Client] = at
+		b.reported[r.Client] = at
 		reason := "two different tickets of one number were shown: two hold this identity"
 		if shown.number+1 < known.number {
 			reason = fmt.Sprintf("a ticket %d exchanges old was shown: the state folder was copied, or restored from a backup", known.number-shown.number)
@@ -249,7 +249,7 @@ func (b *Book) Forget(ctx context.Context, client string) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.told, client)
+	delete(b.reported, client)
 	for _, c := range forgotten {
 		known := b.lines[name{client, c.Line}]
 		known.ticket, known.generation = ticket{}, max(known.generation+1, c.Generation)

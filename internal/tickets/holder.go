@@ -33,17 +33,17 @@ const (
 // place is where a client is: the newest ticket that it has, "" for none, and the value
 // of the one to follow. Once a step was taken from a place, no other step ever leaves it.
 type place struct {
-	turn   uint64 // counts the places of a file; 0: there is none
-	ticket string
-	next   value
+	sequence uint64 // counts the places of a file; 0: there is none
+	ticket   string
+	next     value
 }
 
 // Step returns what the next request shows: the newest ticket, and the value of the one
 // to follow. Both are durable when it returns. Without an answer it is the same again.
 func (h Holder) Step() (string, error) {
 	p, err := h.read()
-	if err == nil && p.turn == 0 {
-		p = place{turn: 1, next: newValue()}
+	if err == nil && p.sequence == 0 {
+		p = place{sequence: 1, next: newValue()}
 		err = h.write(p)
 	}
 	if err == nil {
@@ -67,10 +67,10 @@ func (h Holder) Keep(text string) error {
 	if err != nil {
 		return fmt.Errorf("keep: %w", err)
 	}
-	if p.turn == 0 || given != p.next {
+	if p.sequence == 0 || given != p.next {
 		return nil
 	}
-	if err := h.write(place{turn: p.turn + 1, ticket: text, next: newValue()}); err != nil {
+	if err := h.write(place{sequence: p.sequence + 1, ticket: text, next: newValue()}); err != nil {
 		return fmt.Errorf("keep: %w", err)
 	}
 	return nil
@@ -98,7 +98,7 @@ func (h Holder) read() (newest place, err error) {
 		if start >= n {
 			break
 		}
-		if p, ok := parsePlace(content[start:min(end, n)]); ok && p.turn > newest.turn {
+		if p, ok := parsePlace(content[start:min(end, n)]); ok && p.sequence > newest.sequence {
 			newest = p
 		}
 	}
@@ -106,13 +106,13 @@ func (h Holder) read() (newest place, err error) {
 }
 
 func (h Holder) write(p place) error {
-	_, err := h.File.WriteAt(p.encode(), int64(p.turn%slots)*slotBytes)
+	_, err := h.File.WriteAt(p.encode(), int64(p.sequence%slots)*slotBytes)
 	return err
 }
 
-// encode makes one line: turn, ticket, value and the sum of these, filled up with spaces.
+// encode makes one line: sequence, ticket, value and the sum of these, filled up with spaces.
 func (p place) encode() []byte {
-	body := fmt.Sprintf("%d %s%s%s", p.turn, p.ticket, stepMark, encoding.EncodeToString(p.next[:]))
+	body := fmt.Sprintf("%d %s%s%s", p.sequence, p.ticket, stepMark, encoding.EncodeToString(p.next[:]))
 	return fmt.Appendf(nil, "%-*s\n", slotBytes-1, body+" "+sum(body))
 }
 
@@ -134,6 +134,6 @@ func parsePlace(slot []byte) (p place, ok bool) {
 	}
 	var step bool
 	p.ticket, p.next, step = parseStep(string(fields[1]))
-	_, err := fmt.Sscanf(string(fields[0]), "%d", &p.turn)
+	_, err := fmt.Sscanf(string(fields[0]), "%d", &p.sequence)
 	return p, step && err == nil
 }

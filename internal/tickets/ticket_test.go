@@ -67,7 +67,7 @@ func TestHolderTakesOnlyTheTicketOfItsStep(t *testing.T) {
 
 func FuzzPlace(f *testing.F) {
 	f.Add([]byte{})
-	f.Add(place{turn: 3, ticket: "A", next: value{1}}.encode())
+	f.Add(place{sequence: 3, ticket: "A", next: value{1}}.encode())
 	f.Fuzz(func(t *testing.T, slot []byte) {
 		p, ok := parsePlace(slot)
 		if ok && !bytes.HasPrefix(bytes.Join(bytes.Fields(p.encode()), []byte(" ")), bytes.Join(bytes.Fields(slot)[:2], []byte(" "))) {

@@ -23,7 +23,7 @@ func TestHonestClientIsNeverTakenForTwo(t *testing.T) {
 	total := map[Verdict]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t, rapid.IntRange(1, 2).Draw(t, "servers"))
-		w.live(roll(t, 400, "steps"))
+		w.walk(roll(t, 400, "steps"))
 		for v, n := range w.verdicts {
 			total[v] += n
 		}
@@ -89,7 +89,7 @@ func twoHolders(t *rapid.T) (*world, [2]*holder) {
 
 func warmedUp(t *rapid.T) *world {
 	w := newWorld(t, 1)
-	w.live(roll(t, 60, "before"), "operator lets in")
+	w.walk(roll(t, 60, "before"), "operator lets in")
 	return w
 }
 
@@ -155,7 +155,7 @@ type thief struct {
 
 	tickets, tolds []string
 	values         []value
-	fresh          map[value]bool // that the real holder cannot know
+	invented       map[value]bool // that the real holder cannot know
 }
 
 // rob sends one request of any kind. It reports whether a step was served that the real
@@ -165,7 +165,7 @@ func (h *thief) rob() (served bool) {
 	if len(h.values) > 0 && rapid.Bool().Draw(h.T, "a known value") {
 		v = h.values[roll(h.T, len(h.values), "value")]
 	} else {
-		h.fresh[v] = true
+		h.invented[v] = true
 		h.values = append(h.values, v)
 	}
 	shown := h.tickets[roll(h.T, len(h.tickets), "ticket")]
@@ -182,7 +182,7 @@ func (h *thief) rob() (served bool) {
 		h.tickets = append(h.tickets, a.Ticket)
 	}
 	h.twice = h.twice || a.Verdict == Twice
-	return a.Verdict == Fine && a.Ticket != "" && h.fresh[v]
+	return a.Verdict == Fine && a.Ticket != "" && h.invented[v]
 }
 
 // A thief with any wiles, for any time: when it was served one step of its own, the
@@ -198,12 +198,12 @@ func TestNoStepOfAThiefStaysUnnoticed(t *testing.T) {
 			text, _ := Holder{w.disk}.Step()
 			honest.ask(Request{Ticket: text}, true)
 		}
-		h := &thief{holder: &holder{world: w, disk: w.disk.copy()}, tickets: []string{"", "nonsense"}, tolds: []string{"", "nonsense"}, fresh: map[value]bool{}}
+		h := &thief{holder: &holder{world: w, disk: w.disk.copy()}, tickets: []string{"", "nonsense"}, tolds: []string{"", "nonsense"}, invented: map[value]bool{}}
 		p, err := Holder{h.disk}.read()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p.turn > 0 {
+		if p.sequence > 0 {
 			h.tickets, h.values = append(h.tickets, p.ticket), append(h.values, p.next)
 		}
 		for range 8 {

@@ -132,8 +132,8 @@ func (w *world) actions() []action {
 	}
 }
 
-// live lets so many things happen.
-func (w *world) live(steps int, but ...string) {
+// walk lets so many things happen.
+func (w *world) walk(steps int, but ...string) {
 	var choice []action
 	for _, a := range w.actions() {
 		if !slices.Contains(but, a.name) {

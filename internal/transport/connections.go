@@ -46,8 +46,8 @@ func (c *Connections) Watch(server *http.Server) {
 	}
 }
 
-// Claim says that a request's connection is the client's.
-func (c *Connections) Claim(ctx context.Context, client string) {
+// Identify says that a request's connection is the client's.
+func (c *Connections) Identify(ctx context.Context, client string) {
 	mine, ok := ctx.Value(connectionKey{}).(*connection)
 	if !ok {
 		return

@@ -26,9 +26,9 @@ type departures struct {
 
 // watch is what departures has of a connection.
 type watch struct {
-	id     uint64 // 0: not watched yet
-	closed bool
-	told   atomic.Bool // the kernel told of it, and tells no more until it is asked again
+	id       uint64 // 0: not watched yet
+	closed   bool
+	reported atomic.Bool // the kernel told of it, and tells no more until it is asked again
 }
 
 // ending is the id of the eventfd.
@@ -73,7 +73,7 @@ func (d *departures) operation(p *peer) int {
 		p.watch.id = d.last
 		d.watched[p.watch.id] = p
 		return unix.EPOLL_CTL_ADD
-	case p.watch.told.Swap(false):
+	case p.watch.reported.Swap(false):
 		return unix.EPOLL_CTL_MOD
 	}
 	return 0
@@ -99,7 +99,7 @@ func (d *departures) tell(id uint64) {
 	if p == nil {
 		return
 	}
-	p.watch.told.Store(true) // before it is looked whether it is parked: who parks it now asks again
+	p.watch.reported.Store(true) // before it is looked whether it is parked: who parks it now asks again
 	if parked := p.parked.Load(); parked != nil {
 		parked.depart()
 	}

@@ -38,7 +38,7 @@ type guest struct {
 	address netip.Prefix
 	since   time.Time
 	place   *list.Element // nil once it has shown whose it is
-	left    bool
+	gone    bool
 }
 
 // NewDoor returns a door for at most so many connections.
@@ -102,10 +102,10 @@ func (g *guest) known() {
 func (g *guest) leave() {
 	g.door.mu.Lock()
 	defer g.door.mu.Unlock()
-	if g.left {
+	if g.gone {
 		return
 	}
-	g.left = true
+	g.gone = true
 	g.known()
 	g.door.open--
 }

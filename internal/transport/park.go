@@ -17,9 +17,9 @@ type Parked struct {
 	conn *tls.Conn
 	peer *peer
 
-	mu   sync.Mutex
-	left func()
-	over bool
+	mu       sync.Mutex
+	departed func()
+	over     bool
 }
 
 // Park takes the connection of a request. It returns nil when it cannot be taken: over
@@ -44,15 +44,15 @@ func Park(w http.ResponseWriter, r *http.Request) *Parked {
 	return &Parked{conn: secure, peer: p}
 }
 
-// OnLeave has left called when the peer leaves before it was answered or dropped; the
-// connection is closed by then.
-func (p *Parked) OnLeave(left func()) {
+// OnDeparture has departed called when the peer leaves before it was answered or dropped;
+// the connection is closed by then.
+func (p *Parked) OnDeparture(departed func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.over {
 		return // the connection may be others' already
 	}
-	p.left = left
+	p.departed = departed
 	p.peer.parked.Store(p)
 	p.peer.home.departures.watch(p.peer)
 }
@@ -61,7 +61,7 @@ func (p *Parked) OnLeave(left func()) {
 func (p *Parked) depart() {
 	if p.end() {
 		closeNow(p.conn)
-		p.left()
+		p.departed()
 	}
 }
 

@@ -81,21 +81,21 @@ func (p *Places) wait(ctx context.Context, taken chan struct{}, deadline time.Ti
 		return nil
 	case <-timer.C:
 		return webjob.Errorf(webjob.Unavailable, "the server is busy %s; keep what you have and try again", p.what)
-	case <-Left(ctx):
+	case <-Departed(ctx):
 		return webjob.Errorf(webjob.Unavailable, "the client left before there was a place")
 	}
 }
 
-type leftKey struct{}
+type departedKey struct{}
 
-// WithLeft returns the context of a request that is carried out as a whole, whoever
-// leaves: it does not end, and tells by Left when the peer has left.
-func WithLeft(ctx context.Context) context.Context {
-	return context.WithValue(context.WithoutCancel(ctx), leftKey{}, ctx.Done())
+// WithDeparture returns the context of a request that is carried out as a whole, whoever
+// leaves: it does not end, and tells by Departed when the peer has left.
+func WithDeparture(ctx context.Context) context.Context {
+	return context.WithValue(context.WithoutCancel(ctx), departedKey{}, ctx.Done())
 }
 
-// Left is closed when the peer of a request left; nil when nothing tells.
-func Left(ctx context.Context) <-chan struct{} {
-	left, _ := ctx.Value(leftKey{}).(<-chan struct{})
-	return left
+// Departed is closed when the peer of a request has left; nil when nothing tells.
+func Departed(ctx context.Context) <-chan struct{} {
+	departed, _ := ctx.Value(departedKey{}).(<-chan struct{})
+	return departed
 }

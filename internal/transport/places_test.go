@@ -22,7 +22,7 @@ func TestPlacesAreShared(t *testing.T) {
 	}
 	ended, end := context.WithCancel(t.Context())
 	end()
-	gone := WithLeft(ended)
+	gone := WithDeparture(ended)
 	full := func(client string) bool {
 		done, err := p.Take(gone, client)
 		if err == nil {

@@ -83,7 +83,7 @@ func TestParkedConnections(t *testing.T) {
 		}
 		n++
 		mine := n
-		p.OnLeave(func() { left <- mine })
+		p.OnDeparture(func() { left <- mine })
 		parked <- p
 	})
 	conn := dial()
@@ -135,7 +135,7 @@ func TestDeparturesAreNotMissed(t *testing.T) {
 		}
 		onLeave := func() { left <- struct{}{} }
 		if !s.soon {
-			p.OnLeave(onLeave)
+			p.OnDeparture(onLeave)
 		}
 		if s.answer {
 			if err := p.Answer("text/plain", []byte("x")); err != nil {
@@ -143,7 +143,7 @@ func TestDeparturesAreNotMissed(t *testing.T) {
 			}
 		}
 		if s.soon {
-			p.OnLeave(onLeave)
+			p.OnDeparture(onLeave)
 		}
 	})
 	for _, s := range [][]step{

@@ -254,10 +254,10 @@ func (v *View) renewed(name string, now time.Time) (*metadata.Metadata[metadata.
 	return role, nil
 }
 
-// Land returns the repository that a complete draft makes of base (nil for a new one),
+// Accept returns the repository that a complete draft makes of base (nil for a new one),
 // with a new snapshot and timestamp by the online key. It is verified as a client
 // would.
-func (d *Draft) Land(base *View, online *PrivateKey, now time.Time) (*View, error) {
+func (d *Draft) Accept(base *View, online *PrivateKey, now time.Time) (*View, error) {
 	b := webjob.RepositoryBundle{Roles: map[string][]byte{}, Contents: map[string][]byte{}}
 	for path, content := range d.Contents {
 		if len(content) > 0 {

@@ -25,7 +25,7 @@ import (
 // history is a repository with every state that it ever was in.
 type history struct {
 	*trusttest.Repository
-	views     []*trust.View // as they were signed, oldest first
+	views     []*trust.View       // as they were signed, oldest first
 	manifests map[string][][]byte // by job, all versions
 	stolen    *trust.PrivateKey   // of one signer
 	mallory   *trust.PrivateKey
@@ -50,7 +50,7 @@ func newHistory(t testing.TB) *history {
 		for i := range historyJobs {
 			name := fmt.Sprint("job", i)
 			text, draft := h.Publication(jobManifest(name, version+1, fmt.Sprint(name, version)))
-			h.Land(draft, "alice", "carol")
+			h.Accept(draft, "alice", "carol")
 			h.manifests[name] = append(h.manifests[name], text)
 			h.views = append(h.views, h.View)
 		}
@@ -144,7 +144,7 @@ func (h *history) damage(t *rapid.T, text []byte) []byte {
 	return text
 }
 
-// forge proposes what the server wants, signs it with the stolen key, and lands it
+// forge proposes what the server wants, signs it with the stolen key, and accepts it
 // without asking whether that is enough.
 func (h *history) forge(t *rapid.T, base *trust.View) *webjob.RepositoryBundle {
 	text, err := trust.EncodeManifest(jobManifest("evil", 1, "evil"))

@@ -39,7 +39,7 @@ func TestLibraryUpdaterReadsTheRepository(t *testing.T) {
 	r.Keys["dora"] = dora
 	team, err := r.View.ProposeTeam("web", []string{"web-*"}, []*trust.PublicKey{dora.PublicKey}, 1, r.Now)
 	must(t, err)
-	r.Land(team)
+	r.Accept(team)
 	r.Publish(jobManifest("web-1", 1, "y"))
 	r.Keys["erin"] = trusttest.Key(t)
 	people := []trust.NamedKey{r.People[0], r.People[2], trust.NewNamedKey("erin", r.Keys["erin"].PublicKey)}
@@ -47,7 +47,7 @@ func TestLibraryUpdaterReadsTheRepository(t *testing.T) {
 	must(t, err)
 	rotation, err := r.View.ProposeSigners(people, 2, nil, policy, r.Now)
 	must(t, err)
-	r.Land(rotation)
+	r.Accept(rotation)
 	r.Publish(jobManifest("job0", 2, "z"))
 
 	settings, err := config.New("https://example.org/repo", r.Roots[0])

@@ -33,7 +33,7 @@ const (
 
 const tokenSeparator = "\n" // in no address and in no label
 
-// NewToken makes a token with a fresh secret.
+// NewToken makes a token with a new secret.
 func NewToken(serverURL string, ca, root webjob.Digest, labels webjob.Labels) (Token, error) {
 	t := Token{URL: serverURL, CA: ca, Root: root, Labels: labels}
 	if _, err := rand.Read(t.Secret[:]); err != nil {

@@ -63,27 +63,27 @@ func (v *View) Update(b webjob.RepositoryBundle, now time.Time) (*View, error) {
 
 // updateTimestamp loads the old timestamp, so that the library sees a step back, then
 // the new one.
-func (v *View) updateTimestamp(fresh []byte) error {
+func (v *View) updateTimestamp(sent []byte) error {
 	if v.held.Timestamp != nil {
 		// One that a newer root's keys did not sign does not count any more.
 		if _, err := v.set.UpdateTimestamp(v.held.Timestamp); err != nil && !isExpired(err) {
 			v.held.Timestamp, v.held.Snapshot = nil, nil
 		}
 	}
-	if fresh == nil {
+	if sent == nil {
 		if v.set.Timestamp == nil {
 			return webjob.Errorf(webjob.Refused, "job repository: no timestamp came; the server hides it or is no WebJob server")
 		}
 		return explain("timestamp", v.expired())
 	}
 	var equal *metadata.ErrEqualVersionNumber
-	switch _, err := v.set.UpdateTimestamp(fresh); {
+	switch _, err := v.set.UpdateTimestamp(sent); {
 	case errors.As(err, &equal):
 		return explain("timestamp", v.expired())
 	case err != nil:
 		return explain("timestamp", err)
 	}
-	v.held.Timestamp = fresh
+	v.held.Timestamp = sent
 	return nil
 }
 
@@ -94,7 +94,7 @@ func (v *View) expired() error {
 	return nil
 }
 
-func (v *View) updateSnapshot(fresh []byte) error {
+func (v *View) updateSnapshot(sent []byte) error {
 	if v.held.Snapshot != nil {
 		_, err := v.set.UpdateSnapshot(v.held.Snapshot, true)
 		if err == nil {
@@ -104,13 +104,13 @@ func (v *View) updateSnapshot(fresh []byte) error {
 			v.held.Snapshot = nil // not signed by the keys of the newer root
 		}
 	}
-	if fresh == nil {
+	if sent == nil {
 		return webjob.Errorf(webjob.Refused, "job repository: the snapshot that the timestamp names did not come")
 	}
-	if _, err := v.set.UpdateSnapshot(fresh, false); err != nil {
+	if _, err := v.set.UpdateSnapshot(sent, false); err != nil {
 		return explain("snapshot", err)
 	}
-	v.held.Snapshot = fresh
+	v.held.Snapshot = sent
 	return nil
 }
 

@@ -1,4 +1,4 @@
 package files
 
 // TellReread makes the store tell how much of an upload it had to read again.
-func TellReread(s *Store, told func(bytes int64)) { s.reread = told }
+func TellReread(s *Store, visit func(bytes int64)) { s.reread = visit }

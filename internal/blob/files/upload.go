@@ -47,7 +47,7 @@ func (s *Store) Uploaded(_ context.Context, owner string, d webjob.Digest) (int6
 // Upload implements [webjob.Blobs].
 func (s *Store) Upload(ctx context.Context, u webjob.Upload, r io.Reader) (int64, error) {
 	path := s.uploadPath(u.Owner, u.Digest)
-	release, err := s.claim(path)
+	release, err := s.lockUpload(path)
 	if err != nil {
 		return 0, err
 	}
@@ -118,8 +118,8 @@ func (s *Store) digesterOf(path string, f *os.File, have int64) (*webjob.Digeste
 	return digester, nil
 }
 
-// claim lets one connection at a time add to an upload, or one sweep remove it.
-func (s *Store) claim(path string) (release func(), err error) {
+// lockUpload lets one connection at a time add to an upload, or one sweep remove it.
+func (s *Store) lockUpload(path string) (release func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.uploading[path] {
@@ -155,7 +155,7 @@ func (s *Store) GiveUpUploads(ctx context.Context, since time.Time) error {
 		folder := filepath.Join(s.uploads(), owner.Name())
 		return eachEntry(ctx, folder, func(entry fs.DirEntry) error {
 			file := filepath.Join(folder, entry.Name())
-			release, err := s.claim(file[:len(file)-len(filepath.Ext(file))])
+			release, err := s.lockUpload(file[:len(file)-len(filepath.Ext(file))])
 			if err != nil {
 				return nil //nolint:nilerr // something is being added to it
 			}

@@ -22,8 +22,8 @@ func (s clientTable) Enroll(ctx context.Context, secret webjob.Digest, client we
 		if err != nil {
 			return err
 		}
-		if token.Returns() {
-			err = takeBack(ctx, c, client)
+		if token.Readmits() {
+			err = readmitClient(ctx, c, client)
 		} else {
 			_, err = c.ExecContext(ctx, `INSERT INTO clients (id, labels, platform, key, enrolled_at) VALUES (?, ?, ?, ?, ?)`,
 				client.ID, string(labels), client.Platform, client.Key, micros(client.EnrolledAt))
@@ -41,9 +41,9 @@ func (s clientTable) Enroll(ctx context.Context, secret webjob.Digest, client we
 	})
 }
 
-// takeBack gives a known client a new key. What the machine of before said of itself, and
+// readmitClient gives a known client a new key. What the machine of before said of itself, and
 // what was said against it, is forgotten.
-func takeBack(ctx context.Context, c *conn, client webjob.Client) error {
+func readmitClient(ctx context.Context, c *conn, client webjob.Client) error {
 	_, err := c.ExecContext(ctx, `UPDATE clients SET platform = ?, key = ?, enrolled_at = ?, revoked_at = NULL, reason = '', suspended_at = NULL,
 		last_seen = NULL, overdue_at = NULL, facts = NULL, asked_at = NULL, approved_until = NULL, clone = NULL WHERE id = ?`,
 		client.Platform, client.Key, micros(client.EnrolledAt), client.ID)
@@ -135,8 +135,8 @@ func (s clientTable) SuspendClient(ctx context.Context, id, reason string, at ti
 	return s.setClient(ctx, id, `UPDATE clients SET suspended_at = ?1, reason = iif(revoked_at IS NULL, ?2, reason) WHERE id = ?`, micros(at), reason)
 }
 
-// LetReturn implements [webjob.Clients].
-func (s clientTable) LetReturn(ctx context.Context, id string, asked, approvedUntil time.Time) error {
+// SetLateRenewal implements [webjob.Clients].
+func (s clientTable) SetLateRenewal(ctx context.Context, id string, asked, approvedUntil time.Time) error {
 	return s.setClient(ctx, id, `UPDATE clients SET asked_at = ?1, approved_until = ?2 WHERE id = ?`, micros(asked), micros(approvedUntil))
 }
 

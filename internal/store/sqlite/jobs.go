@@ -55,12 +55,12 @@ func scanJob(row scanner) (webjob.JobVersion, error) {
 
 // FindJob implements [webjob.Jobs].
 func (s jobTable) FindJob(ctx context.Context, name string, scopes []webjob.Scope) (webjob.JobVersion, error) {
-	live, err := s.live(ctx, name)
+	listed, err := s.listed(ctx, name)
 	if err != nil {
 		return webjob.JobVersion{}, err
 	}
 	for _, scope := range scopes {
-		if number, found := live.newest[scope]; found {
+		if number, found := listed.newest[scope]; found {
 			return s.published(ctx, name, number)
 		}
 	}
@@ -69,38 +69,38 @@ func (s jobTable) FindJob(ctx context.Context, name string, scopes []webjob.Scop
 
 // FindVersion implements [webjob.Jobs].
 func (s jobTable) FindVersion(ctx context.Context, name string, version int64, scopes []webjob.Scope) (webjob.JobVersion, error) {
-	live, err := s.live(ctx, name)
+	listed, err := s.listed(ctx, name)
 	if err != nil {
 		return webjob.JobVersion{}, err
 	}
-	if scope, found := live.scopes[version]; !found || !slices.Contains(scopes, scope) {
+	if scope, found := listed.scopes[version]; !found || !slices.Contains(scopes, scope) {
 		return webjob.JobVersion{}, webjob.Errorf(webjob.NotFound, "job %s version %d is not published for this client; it was withdrawn, or is for others", name, version)
 	}
 	return s.published(ctx, name, version)
 }
 
-// live returns which versions of a job are not withdrawn. A job that has none is not
+// listed returns which versions of a job are not withdrawn. A job that has none is not
 // remembered: clients may ask for any name.
-func (s jobTable) live(ctx context.Context, name string) (liveVersions, error) {
-	live, err := s.jobs.lookUp(name, func() (liveVersions, error) {
-		live := liveVersions{newest: map[webjob.Scope]int64{}, scopes: map[int64]webjob.Scope{}}
+func (s jobTable) listed(ctx context.Context, name string) (listedVersions, error) {
+	listed, err := s.jobs.lookUp(name, func() (listedVersions, error) {
+		listed := listedVersions{newest: map[webjob.Scope]int64{}, scopes: map[int64]webjob.Scope{}}
 		_, err := all(ctx, s.read, func(row scanner) (struct{}, error) {
 			var number int64
 			var scope webjob.Scope
 			err := row.Scan(&number, &scope)
-			live.scopes[number] = scope
-			live.newest[scope] = max(live.newest[scope], number)
+			listed.scopes[number] = scope
+			listed.newest[scope] = max(listed.newest[scope], number)
 			return struct{}{}, err
 		}, `SELECT version, scope FROM jobs WHERE name = ? AND withdrawn_at IS NULL`, name)
-		if err == nil && len(live.scopes) == 0 {
+		if err == nil && len(listed.scopes) == 0 {
 			err = errNoVersions
 		}
-		return live, err
+		return listed, err
 	})
 	if errors.Is(err, errNoVersions) {
 		err = nil
 	}
-	return live, err
+	return listed, err
 }
 
 var errNoVersions = errors.New("no version is published")

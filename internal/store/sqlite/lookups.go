@@ -22,7 +22,7 @@ const (
 // none is missed; a store that several processes share must not do this.
 type lookups struct {
 	clients *answers[string, webjob.Client]
-	jobs    *answers[string, liveVersions]
+	jobs    *answers[string, listedVersions]
 	// versions are published and never changed; whether one is withdrawn, its job says.
 	versions *answers[version, webjob.JobVersion]
 }
@@ -32,8 +32,8 @@ type version struct {
 	number int64
 }
 
-// liveVersions is what of a job is not withdrawn.
-type liveVersions struct {
+// listedVersions is what of a job is not withdrawn.
+type listedVersions struct {
 	newest map[webjob.Scope]int64
 	scopes map[int64]webjob.Scope
 }
@@ -47,7 +47,7 @@ type subjects struct {
 func newLookups() *lookups {
 	return &lookups{
 		clients:  newAnswers[string, webjob.Client](maxClients),
-		jobs:     newAnswers[string, liveVersions](maxJobs),
+		jobs:     newAnswers[string, listedVersions](maxJobs),
 		versions: newAnswers[version, webjob.JobVersion](maxVersions),
 	}
 }

@@ -46,7 +46,7 @@ func (s operatorTable) AddOperator(ctx context.Context, secret webjob.Digest, o 
 		if err != nil {
 			return err
 		}
-		if token.Returns() {
+		if token.Readmits() {
 			_, err = c.ExecContext(ctx, `UPDATE operators SET key = ?, expires = ?, enrolled_at = ?, added_by = ?, revoked_at = NULL, reason = '' WHERE name = ?`,
 				o.Key, micros(certificate.NotAfter), micros(o.EnrolledAt), token.MadeBy, o.Name)
 		} else {

@@ -21,8 +21,8 @@ func (s tokenTable) AddToken(ctx context.Context, t webjob.Token) error {
 	}
 	// Who is to come back is shut out until then.
 	return s.changeOf(ctx, &subjects{clients: []string{t.Name}}, func(ctx context.Context, c *conn) error {
-		if t.Returns() {
-			if err := endForReturn(ctx, c, t); err != nil {
+		if t.Readmits() {
+			if err := endForReadmission(ctx, c, t); err != nil {
 				return err
 			}
 		}
@@ -36,8 +36,8 @@ func (s tokenTable) AddToken(ctx context.Context, t webjob.Token) error {
 	})
 }
 
-// endForReturn ends what the holder of a name had, who is to come back with the token.
-func endForReturn(ctx context.Context, c *conn, t webjob.Token) error {
+// endForReadmission ends what the holder of a name had, who is to come back with the token.
+func endForReadmission(ctx context.Context, c *conn, t webjob.Token) error {
 	reason := "comes back with a new key, by token " + t.ID
 	if t.Role == webjob.RoleOperator {
 		return revokeOperator(ctx, c, t.Name, reason, t.MadeAt, t.MadeBy != webjob.ServerActor)

@@ -39,7 +39,7 @@ func certificate(name string) webjob.Certificate {
 	return webjob.Certificate{Serial: new(big.Int).SetBytes([]byte(name)), NotAfter: now.Add(time.Hour)}
 }
 
-// enroll adds clients with a fresh token.
+// enroll adds clients with a new token.
 func enroll(t *testing.T, s webjob.Store, ids ...string) {
 	t.Helper()
 	tok := token(fmt.Sprint(ids), int64(len(ids)))
@@ -55,7 +55,7 @@ var (
 	viewer = webjob.Grant{Role: webjob.Viewer}
 )
 
-// operate adds an operator with a fresh token.
+// operate adds an operator with a new token.
 func operate(t *testing.T, s webjob.Store, name string, grants ...webjob.Grant) {
 	t.Helper()
 	tok := operatorToken("token of "+name, 1, grants...)
@@ -124,7 +124,7 @@ func tokenLife(t *testing.T, s webjob.Store) {
 
 func enrolmentIsWhole(t *testing.T, s webjob.Store) {
 	enroll(t, s, "taken")
-	tok := token("fresh", 1)
+	tok := token("new", 1)
 	must(t, s.AddToken(t.Context(), tok))
 	untouched := func() {
 		t.Helper()
@@ -167,11 +167,11 @@ func revocation(t *testing.T, s webjob.Store) {
 	wantKind(t, s.RevokeClient(t.Context(), "nobody", "", now), webjob.NotFound)
 }
 
-func clientReturns(t *testing.T, s webjob.Store) {
+func clientReadmitted(t *testing.T, s webjob.Store) {
 	enroll(t, s, "web1", "web2")
 	must(t, s.SuspendClient(t.Context(), "web1", "odd", now))
 	must(t, s.SetFacts(t.Context(), "web1", webjob.Facts{OS: "linux"}))
-	must(t, s.LetReturn(t.Context(), "web1", now, now))
+	must(t, s.SetLateRenewal(t.Context(), "web1", now, now))
 	must(t, s.AddClone(t.Context(), webjob.Clone{Client: "web1"}, nil))
 	must(t, s.SaveChains(t.Context(), []webjob.Chain{{Client: "web1", Line: "run", At: now}, {Client: "web2", Line: "run", At: now}}))
 	must(t, s.ChangeRepository(t.Context(), webjob.RepositoryChange{Labels: map[string]webjob.Labels{"web1": {"env": "lab"}}}, now))
@@ -254,7 +254,7 @@ func operators(t *testing.T, s webjob.Store) {
 	wantEqual(t, []any{len(list), list[0].Name}, []any{1, "bob"})
 }
 
-func operatorReturns(t *testing.T, s webjob.Store) {
+func operatorReadmitted(t *testing.T, s webjob.Store) {
 	operate(t, s, "olga", admin)
 	operate(t, s, "paul", inLab)
 	operate(t, s, "rosa", admin)
@@ -344,7 +344,7 @@ func certificates(t *testing.T, s webjob.Store) {
 	operate(t, s, "a", viewer) // an operator may have a client's name
 	second := certificate("second")
 	second.NotAfter = now
-	must(t, s.LetReturn(t.Context(), "a", now, now))
+	must(t, s.SetLateRenewal(t.Context(), "a", now, now))
 	must(t, s.RenewClient(t.Context(), "a", client("a").Key, second))
 	wantKind(t, s.RenewClient(t.Context(), "a", "another key", certificate("third")), webjob.Conflict)
 	c, err := s.Client(t.Context(), "a")

@@ -102,10 +102,10 @@ func clientChanges(t *testing.T, s webjob.Store) {
 	must(t, s.SuspendClient(t.Context(), "a", "", time.Time{}))
 	want.SuspendedAt, want.Reason = time.Time{}, ""
 	wantEqual(t, get(), want)
-	must(t, s.LetReturn(t.Context(), "a", now, now.Add(time.Hour)))
+	must(t, s.SetLateRenewal(t.Context(), "a", now, now.Add(time.Hour)))
 	want.AskedAt, want.ApprovedUntil = now, now.Add(time.Hour)
 	wantEqual(t, get(), want)
-	must(t, s.LetReturn(t.Context(), "a", time.Time{}, time.Time{}))
+	must(t, s.SetLateRenewal(t.Context(), "a", time.Time{}, time.Time{}))
 	want.AskedAt, want.ApprovedUntil = time.Time{}, time.Time{}
 	wantEqual(t, get(), want)
 	clone := webjob.Clone{Client: "a", Reason: "two", Address: "10.0.0.1:1", At: now, OtherAddress: "10.0.0.2:2", OtherAt: now}

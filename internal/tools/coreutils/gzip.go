@@ -25,7 +25,7 @@ func gzipFiles(c *call) error {
 	}
 	err := c.inputs(files, func(name string, r io.Reader) error {
 		if g.toOutput || name == "-" {
-			if err := g.turn(c.out, r); err != nil {
+			if err := g.convert(c.out, r); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 			return nil
@@ -48,7 +48,7 @@ type gzipCall struct {
 	leftOut              bool
 }
 
-func (g *gzipCall) turn(w io.Writer, r io.Reader) error {
+func (g *gzipCall) convert(w io.Writer, r io.Reader) error {
 	if g.decompress {
 		z, err := gzip.NewReader(r)
 		if errors.Is(err, io.EOF) {
@@ -128,7 +128,7 @@ func (g *gzipCall) replace(name string, r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(g.turn(f, r), f.Chmod(info.Mode().Perm()), f.Close())
+	err = errors.Join(g.convert(f, r), f.Chmod(info.Mode().Perm()), f.Close())
 	if err == nil {
 		err = os.Chtimes(g.path(to), info.ModTime(), info.ModTime())
 	}

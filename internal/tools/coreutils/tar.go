@@ -44,7 +44,7 @@ func tarFiles(c *call) error {
 		file = "-"
 	}
 	dir, _ := c.value("C")
-	t := &tarCall{call: c, file: file, dir: filepath.Join(c.env.Dir, dir), told: c.out}
+	t := &tarCall{call: c, file: file, dir: filepath.Join(c.env.Dir, dir), names: c.out}
 	if filepath.IsAbs(dir) {
 		t.dir = dir
 	}
@@ -75,12 +75,12 @@ func tarFiles(c *call) error {
 type tarCall struct {
 	*call
 	file, dir string
-	told      io.Writer // where -v goes
+	names     io.Writer // where -v goes
 }
 
 func (t *tarCall) tell(name string) {
 	if t.has("v") {
-		_, _ = fmt.Fprintln(t.told, host.Printable(name)) // an error sticks
+		_, _ = fmt.Fprintln(t.names, host.Printable(name)) // an error sticks
 	}
 }
 
@@ -89,7 +89,7 @@ func (t *tarCall) create() error {
 	done := func() error { return nil }
 	var self fs.FileInfo
 	if t.file == "-" {
-		t.told = t.err
+		t.names = t.err
 	} else {
 		f, err := os.Create(t.path(t.file))
 		if err != nil {

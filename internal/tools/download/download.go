@@ -107,7 +107,7 @@ func (r *Request) fetch(ctx context.Context, c *http.Client) error {
 		return webjob.Errorf(webjob.Invalid, "%w", err)
 	}
 	request.Header.Set("User-Agent", "webjob/"+webjob.Version())
-	have, valid := r.left()
+	have, valid := r.partial()
 	if have > 0 {
 		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", have))
 		request.Header.Set("If-Range", valid)
@@ -153,10 +153,10 @@ func answered(address string, response *http.Response) error {
 	return webjob.Errorf(kind, "%s: the server answered %s", address, response.Status)
 }
 
-// left returns how much an earlier try left, and of which version; 0 when there is
+// partial returns how much an earlier try left, and of which version; 0 when there is
 // nothing to go on with. In a folder that others can write to, what lies there may be
 // theirs: it is used only when this user alone can have written it.
-func (r *Request) left() (have int64, valid string) {
+func (r *Request) partial() (have int64, valid string) {
 	for _, name := range []string{r.File + partSuffix, r.File + validSuffix} {
 		if info, err := os.Lstat(name); err != nil || !info.Mode().IsRegular() || !ours(info) {
 			return 0, ""

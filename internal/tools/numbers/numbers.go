@@ -55,7 +55,7 @@ func Search(r io.Reader, kinds []Kind, context int, visit func(Hit) error) error
 	}
 	buffer := make([]byte, overlap+blockBytes+overlap)
 	have := 0    // bytes in the buffer
-	fresh := 0   // where numbers begin that were not looked at yet
+	begin := 0   // where numbers begin that were not looked at yet
 	var at int64 // offset of the buffer
 	for {
 		n, err := io.ReadFull(r, buffer[have:])
@@ -68,7 +68,7 @@ func Search(r io.Reader, kinds []Kind, context int, visit func(Hit) error) error
 		if !last {
 			end = have - overlap
 		}
-		if err := s.block(buffer[:have], fresh, end, at); err != nil || last {
+		if err := s.block(buffer[:have], begin, end, at); err != nil || last {
 			return err
 		}
 		// What is before end was looked at; keep some of it as context.
@@ -76,7 +76,7 @@ func Search(r io.Reader, kinds []Kind, context int, visit func(Hit) error) error
 		copy(buffer, buffer[keep:have])
 		at += int64(keep)
 		have -= keep
-		fresh = overlap
+		begin = overlap
 	}
 }
 

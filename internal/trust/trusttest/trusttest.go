@@ -46,7 +46,7 @@ func At(t testing.TB, now time.Time, threshold int, names ...string) *Repository
 	}
 	d, err := trust.NewDraft(r.People, threshold, r.Online.PublicKey, now)
 	r.must(err)
-	r.Land(d)
+	r.Accept(d)
 	return r
 }
 
@@ -57,8 +57,8 @@ func (r *Repository) must(err error) {
 	}
 }
 
-// Land signs a draft, by everybody when nobody is named, and lands it.
-func (r *Repository) Land(d *trust.Draft, signers ...string) {
+// Accept signs a draft, by everybody when nobody is named, and accepts it.
+func (r *Repository) Accept(d *trust.Draft, signers ...string) {
 	r.T.Helper()
 	_, err := d.Sign(r.View, r.keys(signers)...)
 	r.must(err)
@@ -66,7 +66,7 @@ func (r *Repository) Land(d *trust.Draft, signers ...string) {
 	if r.View != nil {
 		before = r.View.RootVersion()
 	}
-	r.View, err = d.Land(r.View, r.Online, r.Now)
+	r.View, err = d.Accept(r.View, r.Online, r.Now)
 	r.must(err)
 	if r.View.RootVersion() > before {
 		r.Roots = append(r.Roots, r.View.Root())
@@ -90,7 +90,7 @@ func (r *Repository) keys(names []string) []*trust.PrivateKey {
 func (r *Repository) Publish(m *webjob.Manifest) []byte {
 	r.T.Helper()
 	text, draft := r.Publication(m)
-	r.Land(draft)
+	r.Accept(draft)
 	return text
 }
 
@@ -113,12 +113,12 @@ func (r *Repository) Publication(m *webjob.Manifest) ([]byte, *trust.Draft) {
 	return text, draft
 }
 
-// Change lands new contents of targets.
+// Change accepts new contents of targets.
 func (r *Repository) Change(contents map[string][]byte) {
 	r.T.Helper()
 	draft, err := r.View.Propose("change", contents, r.Now)
 	r.must(err)
-	r.Land(draft)
+	r.Accept(draft)
 }
 
 // Policy returns the policy in force.

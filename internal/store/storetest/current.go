@@ -10,9 +10,9 @@ import (
 	"webjob.dev/webjob"
 )
 
-// freshAnswers asks about clients and a job while they change: whoever was told of a change
+// answersAreCurrent asks about clients and a job while they change: whoever was told of a change
 // sees it, however many ask at the same time.
-func freshAnswers(t *testing.T, s webjob.Store) {
+func answersAreCurrent(t *testing.T, s webjob.Store) {
 	const clients, changes = 3, 30
 	ids := make([]string, clients)
 	for i := range ids {
@@ -20,7 +20,7 @@ func freshAnswers(t *testing.T, s webjob.Store) {
 	}
 	enroll(t, s, ids...)
 	publish(t, s, version("j", 1, webjob.ScopeCommon))
-	var told [clients]atomic.Int64 // the last change of each that was told
+	var stored [clients]atomic.Int64 // the last change of each
 	var newest, withdrawn atomic.Int64
 	newest.Store(1)
 	var done atomic.Bool
@@ -31,12 +31,12 @@ func freshAnswers(t *testing.T, s webjob.Store) {
 				if err := s.SetFacts(t.Context(), id, webjob.Facts{Booted: now.Add(time.Duration(n) * time.Second)}); err != nil {
 					t.Error(err)
 				}
-				told[i].Store(n)
+				stored[i].Store(n)
 			}
 		})
 		asking.Go(func() {
 			for !done.Load() {
-				least := told[i].Load()
+				least := stored[i].Load()
 				c, err := s.Client(t.Context(), id)
 				if err != nil || least > 0 && (c.Facts == nil || c.Facts.Booted.Before(now.Add(time.Duration(least)*time.Second))) {
 					t.Errorf("after change %d of %s was told: %v, %v", least, id, c.Facts, err)

@@ -20,7 +20,7 @@ import (
 // heldStore stops requests at the worst moments.
 type heldStore struct {
 	webjob.Store
-	found, landed func() // after FindJob, after ChangeRepository
+	found, accepted func() // after FindJob, after ChangeRepository
 }
 
 func (s *heldStore) FindJob(ctx context.Context, name string, scopes []webjob.Scope) (webjob.JobVersion, error) {
@@ -31,7 +31,7 @@ func (s *heldStore) FindJob(ctx context.Context, name string, scopes []webjob.Sc
 
 func (s *heldStore) ChangeRepository(ctx context.Context, change webjob.RepositoryChange, at time.Time) error {
 	err := s.Store.ChangeRepository(ctx, change, at)
-	s.landed()
+	s.accepted()
 	return err
 }
 
@@ -55,7 +55,7 @@ func TestVersionAndIndexAreOfOneMoment(t *testing.T) {
 		},
 		"a request during a change": func(s *heldStore, request, change func()) {
 			done := make(chan struct{})
-			s.landed = func() {
+			s.accepted = func() {
 				go func() { request(); close(done) }()
 				select {
 				case <-done:
@@ -67,7 +67,7 @@ func TestVersionAndIndexAreOfOneMoment(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &heldStore{found: func() {}, landed: func() {}}
+			s := &heldStore{found: func() {}, accepted: func() {}}
 			w := newWorldOver(t, func(*server.Settings) {}, func(inner webjob.Store) webjob.Store { s.Store = inner; return s })
 			payload := w.payload("#!/bin/sh\n")
 			must(t, server.Publish(t.Context(), w.server, manifestOf("job", 1, payload), w.key))
@@ -177,7 +177,7 @@ func TestIndexListsWhatIsKnown(t *testing.T) {
 		x.Latest, x.Versions = versions[len(versions)-1].Version, versions
 		content, err := x.Encode()
 		must(t, err)
-		return server.Land(t.Context(), w.server, w.key, map[string][]byte{trust.JobPath("job"): content})
+		return server.Accept(t.Context(), w.server, w.key, map[string][]byte{trust.JobPath("job"): content})
 	}
 	both := []trust.IndexVersion{{Version: 1, Scope: webjob.ScopeCommon, Manifest: first.Manifest}, {Version: 2, Scope: webjob.ScopeCommon, Manifest: second.Manifest}}
 	if err := list(append(both, trust.IndexVersion{Version: 3, Scope: webjob.ScopeCommon, Manifest: first.Manifest})...); webjob.KindOf(err) != webjob.Invalid {
