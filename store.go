@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Store keeps metadata. store/storetest is the contract that every
+// Store keeps metadata. internal/store/storetest is the contract that every
 // implementation passes: a call that returns nil is durable, a call that returns
 // an error changed nothing, also when its context ended meanwhile. A change in whose
 // context an act is under way (see [WithAct]) puts it into the audit log in the same

@@ -15,7 +15,7 @@ import (
 )
 
 func clientCommand(open openHome) *cobra.Command {
-	c := &cobra.Command{Use: "client", Short: "Enrolled machines: list, show, label, suspend, revoke"}
+	c := &cobra.Command{Use: "client", Short: "Enrolled machines: list, show, label, suspend, readmit, approve, revoke"}
 	c.AddCommand(clientListCommand(open), clientShowCommand(open), clientLabelCommand(open), clientSuspendCommand(open),
 		clientReadmitCommand(open), clientApproveCommand(open), clientRevokeCommand(open))
 	return c
@@ -29,7 +29,7 @@ func clientState(client webjob.Client) string {
 		return "suspended"
 	}
 	if !client.AskedAt.IsZero() {
-		return "asks to return"
+		return "asks to come back"
 	}
 	if !client.OverdueAt.IsZero() {
 		return "overdue"

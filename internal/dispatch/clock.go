@@ -178,7 +178,7 @@ func (d clock) repeat(ctx context.Context, o *order, status webjob.OrderStatus, 
 // replaceCanary lets a connected client take the place of one of the canary that is away,
 // so that the rest need not wait for a machine that is gone.
 func (d clock) replaceCanary(ctx context.Context, o *order, at time.Time) error {
-	for _, move := range moves(runBack, d.canaryOffered(o, at)) {
+	for _, move := range moves(runYield, d.canaryOffered(o, at)) {
 		n, err := d.Store.MoveRuns(ctx, o.signed.ID, move, now())
 		if err != nil {
 			return err

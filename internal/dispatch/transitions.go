@@ -25,7 +25,7 @@ const (
 	runOffer   runEvent = "offer"    // the server gives it to its client
 	runHeld    runEvent = "held"     // its client says that it holds it
 	runNotHeld runEvent = "not held" // its client says that it does not
-	runBack    runEvent = "back"     // its client is away, and another one is to go first
+	runYield   runEvent = "yield"    // its client is away, and another one is to go first
 	runLost    runEvent = "lost"     // its client says that it ran, and that nothing is left of it
 	runResult  runEvent = "result"   // its result is durable
 	runStop    runEvent = "stop"     // its order is stopped
@@ -88,7 +88,7 @@ var runTransitions = []struct {
 	{[]webjob.RunState{webjob.RunQueued, webjob.RunOffered}, runOffer, orderOpen, webjob.RunOffered}, // again, when the client has not got it
 	{[]webjob.RunState{webjob.RunQueued, webjob.RunOffered}, runHeld, always, webjob.RunOffered},
 	{[]webjob.RunState{webjob.RunOffered}, runNotHeld, orderStops, webjob.RunStopped},
-	{[]webjob.RunState{webjob.RunOffered}, runBack, offerOver, webjob.RunQueued},
+	{[]webjob.RunState{webjob.RunOffered}, runYield, offerOver, webjob.RunQueued},
 	{[]webjob.RunState{webjob.RunQueued, webjob.RunOffered}, runLost, always, webjob.RunLost},
 	{nil, runResult, always, byOutcome},
 	{[]webjob.RunState{webjob.RunQueued}, runStop, always, webjob.RunStopped},

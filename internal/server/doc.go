@@ -1,10 +1,12 @@
-// Package server is webjobd: it enrols clients and operators, takes signed jobs,
-// gives them out, and receives results.
+// Package server is webjobd: it wires the rooms (identity, access, audit, publish, dispatch,
+// results, rules) to each other, to their [webjob.Store] and [webjob.Blobs], and to its
+// listeners, for endpoints, operators and telemetry.
 //
-// The services (enrol.go, publish.go, dispatch.go, receive.go) hold the rules and
-// know no HTTP; the handlers (endpoint.go, operator.go, telemetry.go) translate
-// requests to services; serve.go owns listeners and their end. Everything the
-// server knows is in a [webjob.Store] and [webjob.Blobs]; it keeps nothing else
-// between requests but last-seen times. It signs certificates, never jobs: a
-// server in the wrong hands can withhold, not invent.
+// No rule and no SQL is here. The handlers (endpoint.go, poll.go, and operator_table.go with
+// the files beside it) translate requests to calls of rooms and their answers back; serve.go
+// owns listeners, what runs beside them, and their end; init.go makes a server folder. Rooms
+// never call this package: what they need of others they are given in server.go.
+//
+// The server signs certificates, never jobs: one in the wrong hands can withhold, not
+// invent.
 package server
