@@ -25,11 +25,11 @@ func repositoryCosts(args []string) error {
 	}
 	job := "job00042"
 	paths := []string{trust.PolicyPath, trust.ClientPath("web1"), trust.JobPath(job)}
-	pinned, err := trust.NewView(g.view.Root())
+	pinned, err := trust.NewView(g.View.Root())
 	if err != nil {
 		return err
 	}
-	first := g.view.Bundle(pinned.Have(paths...), [][]byte{g.view.Root()}, paths...)
+	first := g.Bundle(pinned.Have(paths...), paths...)
 	client, err := pinned.Update(first, time.Now())
 	if err != nil {
 		return err
@@ -41,7 +41,7 @@ func repositoryCosts(args []string) error {
 	if err := g.change(map[string][]byte{trust.JobPath(job): indexOf(job, 2)}); err != nil {
 		return err
 	}
-	changed := g.view.Bundle(client.Have(paths...), [][]byte{g.view.Root()}, paths...)
+	changed := g.Bundle(client.Have(paths...), paths...)
 	sizes := map[string]int{}
 	for name, bundle := range map[string]webjob.RepositoryBundle{"first": first, "one-job-changed": changed} {
 		encoded, err := json.Marshal(bundle)
@@ -96,7 +96,7 @@ func repeated(rounds int, do func() error) ([]float64, error) {
 type growingRepository struct {
 	online *trust.PrivateKey
 	people []*trust.PrivateKey
-	view   *trust.View
+	trust.Published
 }
 
 func newGrowingRepository(jobs int) (*growingRepository, error) {
@@ -139,7 +139,7 @@ func indexOf(name string, version int64) []byte {
 }
 
 func (g *growingRepository) change(contents map[string][]byte) error {
-	d, err := g.view.Propose("change", contents, time.Now())
+	d, err := trust.Propose(g.View, "change", contents, time.Now())
 	if err != nil {
 		return err
 	}
@@ -147,10 +147,10 @@ func (g *growingRepository) change(contents map[string][]byte) error {
 }
 
 func (g *growingRepository) accept(d *trust.Draft) error {
-	if _, err := d.Sign(g.view, g.people[:2]...); err != nil {
+	if _, err := d.Sign(g.View, g.people[:2]...); err != nil {
 		return err
 	}
 	var err error
-	g.view, err = d.Accept(g.view, g.online, time.Now())
+	g.Published, err = g.Accept(d, g.online, time.Now())
 	return err
 }

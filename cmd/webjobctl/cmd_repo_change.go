@@ -101,7 +101,7 @@ people who stay; a rule that would lose too many is to be changed first.`,
 				if err != nil {
 					return nil, err
 				}
-				return r.View.ProposeSigners(people, threshold, r.Online, policy, time.Now())
+				return trust.ProposeSigners(r.View, people, threshold, r.Online, policy, time.Now())
 			})
 		},
 	}
@@ -130,7 +130,7 @@ func repoDelegateCommand(open openHome) *cobra.Command {
 				if len(jobs) == 0 {
 					return nil, cli.Usagef("no --jobs; say which names are the team's, such as --jobs 'web-*'")
 				}
-				return r.View.ProposeTeam(args[0], jobs, public, threshold, time.Now())
+				return trust.ProposeTeam(r.View, args[0], jobs, public, threshold, time.Now())
 			})
 		},
 	}
@@ -149,7 +149,7 @@ func repoRenewCommand(open openHome) *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			return propose(c, open, "repo renew", f, func(_ context.Context, _ *operator.Session, _ *operator.Home, r *operator.Repository) (*trust.Draft, error) {
 				now := time.Now()
-				return r.View.ProposeRenewal(now.Add(within), now)
+				return trust.ProposeRenewal(r.View, now.Add(within), now)
 			})
 		},
 	}
@@ -188,7 +188,7 @@ that nobody signed: only for laboratories.`,
 				if err != nil {
 					return nil, err
 				}
-				return r.View.Propose("policy", map[string][]byte{trust.PolicyPath: content}, time.Now())
+				return trust.Propose(r.View, "policy", map[string][]byte{trust.PolicyPath: content}, time.Now())
 			})
 		},
 	}

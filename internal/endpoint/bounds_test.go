@@ -16,7 +16,7 @@ import (
 func (h *hostileServer) genuine() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.bundle = h.View.Everything(h.Pinned().Have(), h.Roots)
+	h.bundle = h.Everything(h.Pinned().Have())
 	h.manifest, h.payload = h.manifests[hostileVersions-1], h.payloads[hostileVersions-1]
 }
 

@@ -123,7 +123,7 @@ func (h *hostileServer) draw(t *rapid.T) {
 	if rapid.IntRange(0, 3).Draw(t, "old") == 0 {
 		view = rapid.SampledFrom(h.views).Draw(t, "view")
 	}
-	b := view.Everything(h.Pinned().Have(), h.Roots)
+	b := trust.Published{View: view, Roots: h.Roots}.Everything(h.Pinned().Have())
 	b.Roles, b.Contents = maps.Clone(b.Roles), maps.Clone(b.Contents)
 	version := hostileVersions - 1
 	if rapid.IntRange(0, 3).Draw(t, "older") == 0 {
@@ -132,9 +132,9 @@ func (h *hostileServer) draw(t *rapid.T) {
 	manifest, payload := h.manifests[version], h.payloads[version]
 	switch rapid.IntRange(0, 11).Draw(t, "attack") {
 	case 0:
-		b.Timestamp = rapid.SampledFrom(h.views).Draw(t, "other").Everything(h.Pinned().Have(), h.Roots).Timestamp
+		b.Timestamp = trust.Published{View: rapid.SampledFrom(h.views).Draw(t, "other"), Roots: h.Roots}.Everything(h.Pinned().Have()).Timestamp
 	case 1:
-		maps.Copy(b.Contents, rapid.SampledFrom(h.views).Draw(t, "other").Everything(h.Pinned().Have(), h.Roots).Contents)
+		maps.Copy(b.Contents, trust.Published{View: rapid.SampledFrom(h.views).Draw(t, "other"), Roots: h.Roots}.Everything(h.Pinned().Have()).Contents)
 	case 2:
 		b = webjob.RepositoryBundle{}
 	case 3:
@@ -170,14 +170,14 @@ func (h *hostileServer) forge(t *rapid.T, m *webjob.Manifest, manifest []byte) w
 		err = index.Add(m, webjob.DigestOf(manifest))
 	}
 	content, _ := index.Encode()
-	d, proposeErr := h.View.Propose("evil", map[string][]byte{trust.JobPath("job"): content}, h.Now)
+	d, proposeErr := trust.Propose(h.View, "evil", map[string][]byte{trust.JobPath("job"): content}, h.Now)
 	if err != nil || proposeErr != nil {
 		t.Fatal(err, proposeErr)
 	}
 	if _, err := d.Sign(h.View, h.stolen, h.mallory); err != nil {
 		t.Fatal(err)
 	}
-	b := h.View.Everything(h.Pinned().Have(), h.Roots)
+	b := h.Everything(h.Pinned().Have())
 	b.Roles, b.Contents = maps.Clone(b.Roles), maps.Clone(b.Contents)
 	maps.Copy(b.Roles, d.Roles)
 	maps.Copy(b.Contents, d.Contents)

@@ -120,7 +120,7 @@ func (s *Session) ProposeIndex(ctx context.Context, r *trust.View, index *trust.
 	if err != nil {
 		return Handed{}, err
 	}
-	draft, err := r.Propose(summary, map[string][]byte{trust.JobPath(index.Job): content}, time.Now())
+	draft, err := trust.Propose(r, summary, map[string][]byte{trust.JobPath(index.Job): content}, time.Now())
 	if err != nil {
 		return Handed{}, err
 	}
@@ -209,7 +209,7 @@ func (s *Session) SetLabels(ctx context.Context, client string, labels webjob.La
 	if err != nil {
 		return Handed{}, err
 	}
-	draft, err := r.Propose(fmt.Sprintf("labels of %s: %s", client, labels), map[string][]byte{trust.ClientPath(client): content}, time.Now())
+	draft, err := trust.Propose(r, fmt.Sprintf("labels of %s: %s", client, labels), map[string][]byte{trust.ClientPath(client): content}, time.Now())
 	if err != nil {
 		return Handed{}, err
 	}

@@ -149,10 +149,10 @@ func (r drafts) settle(ctx context.Context, d *trust.Draft, held []int64) (Outco
 	r.mu.RUnlock()
 	result := Outcome{Draft: d}
 	var err error
-	if result.Needs, err = d.Needs(current); err != nil {
+	if result.Needs, err = d.Needs(current.View); err != nil {
 		return result, err
 	}
-	if _, err := d.Changes(current, now(), func(id string) string { return id }); err != nil {
+	if _, err := d.Changes(current.View, now(), func(id string) string { return id }); err != nil {
 		return result, err
 	}
 	change, err := r.effects(ctx, d)
@@ -164,11 +164,11 @@ func (r drafts) settle(ctx context.Context, d *trust.Draft, held []int64) (Outco
 	if !complete {
 		return result, r.setDraft(ctx, d.ID, d, held)
 	}
-	next, err := d.Accept(current, r.online, now())
+	next, err := current.Accept(d, r.online, now())
 	if err != nil {
 		return result, err
 	}
-	policy, err := next.Policy()
+	policy, err := next.View.Policy()
 	if err != nil {
 		return result, err
 	}
@@ -182,7 +182,7 @@ func (r drafts) settle(ctx context.Context, d *trust.Draft, held []int64) (Outco
 	result.Accepted, result.Labels = true, change.Labels
 	r.set(next, policy)
 	r.keepDraft(d.ID, nil, nil)
-	r.log.Info("job repository changed", "draft", d.ID, "what", d.Summary, "by", d.By, "timestamp", next.Timestamp())
+	r.log.Info("job repository changed", "draft", d.ID, "what", d.Summary, "by", d.By, "timestamp", next.View.Timestamp())
 	return result, nil
 }
 
@@ -208,13 +208,13 @@ func (r drafts) State(have webjob.RepositoryHave) (api.RepositoryState, error) {
 		}
 		state.Drafts = append(state.Drafts, encoded)
 	}
-	current, _, roots, err := r.View()
+	current, _, err := r.Published()
 	if webjob.KindOf(err) == webjob.NotFound {
 		return state, nil
 	}
 	if err != nil {
 		return state, err
 	}
-	state.First, state.Bundle = roots[0], current.Everything(have, roots)
+	state.First, state.Bundle = current.Roots[0], current.Everything(have)
 	return state, nil
 }

@@ -40,9 +40,9 @@ func TestPayloadsOfDraftsStay(t *testing.T) {
 	payload := []byte("#!/bin/sh\n")
 	d := webjob.DigestOf(payload)
 	draft := proposal(t, r, d, int64(len(payload)))
-	view, _, _, err := r.View()
+	current, _, err := r.Published()
 	must(t, err)
-	_, err = draft.Sign(view, alice)
+	_, err = draft.Sign(current.View, alice)
 	must(t, err)
 	if _, err := r.Propose(t.Context(), draft, "olga"); webjob.KindOf(err) != webjob.Invalid {
 		t.Fatalf("a draft without its payload: %v", err)
@@ -77,7 +77,7 @@ func TestPayloadsOfDraftsStay(t *testing.T) {
 
 	draft = proposal(t, r, d, int64(len(payload)))
 	for _, key := range []*trust.PrivateKey{alice, bob} {
-		_, err = draft.Sign(view, key)
+		_, err = draft.Sign(current.View, key)
 		must(t, err)
 	}
 	accepted, err := r.Propose(t.Context(), draft, "olga")
@@ -123,9 +123,9 @@ func proposal(t *testing.T, r *publish.Repository, d webjob.Digest, size int64) 
 	must(t, index.Add(m, webjob.DigestOf(text)))
 	content, err := index.Encode()
 	must(t, err)
-	view, _, _, err := r.View()
+	current, _, err := r.Published()
 	must(t, err)
-	draft, err := view.Propose("publish", map[string][]byte{trust.JobPath(m.Name): content}, at)
+	draft, err := trust.Propose(current.View, "publish", map[string][]byte{trust.JobPath(m.Name): content}, at)
 	must(t, err)
 	draft.Manifests = [][]byte{text}
 	return draft

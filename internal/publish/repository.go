@@ -54,9 +54,8 @@ type signed struct {
 	// until current has it, too: who reads both to answer one question holds it for reading.
 	accepting sync.RWMutex
 	mu        sync.RWMutex
-	current   *trust.View // nil before the first draft was accepted
-	policy    *trust.Policy
-	roots     [][]byte
+	current   trust.Published
+	policy    *trust.Policy              // nil before the first draft was accepted
 	waiting   map[string]*trust.Draft    // drafts that wait for signatures, by id
 	stored    map[string]webjob.Digest   // of these, as they are in the store
 	bundles   *lru.Cache[string, []byte] // encoded, by what is asked for; those of current
@@ -97,19 +96,19 @@ func (r *signed) read(ctx context.Context) error {
 		}
 		drafts[d.ID], stored[d.ID] = &d, webjob.DigestOf(content)
 	}
-	current, roots, err := trust.ViewFromFiles(files, now())
+	current, err := trust.PublishedFromFiles(files, now())
 	if err != nil {
 		return err
 	}
 	var policy *trust.Policy
-	if current != nil {
-		if policy, err = current.Policy(); err != nil {
+	if current.View != nil {
+		if policy, err = current.View.Policy(); err != nil {
 			return err
 		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.current, r.roots, r.policy, r.waiting, r.stored = current, roots, policy, drafts, stored
+	r.current, r.policy, r.waiting, r.stored = current, policy, drafts, stored
 	r.bundles.Purge()
 	return nil
 }
@@ -117,19 +116,19 @@ func (r *signed) read(ctx context.Context) error {
 // Online returns the public part of the online key.
 func (r *signed) Online() *trust.PublicKey { return r.online.PublicKey }
 
-// View returns what is signed now. NotFound says that nothing is yet.
-func (r *signed) View() (*trust.View, *trust.Policy, [][]byte, error) {
+// Published returns what is signed now, and its policy. NotFound says that nothing is yet.
+func (r *signed) Published() (trust.Published, *trust.Policy, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if r.current == nil {
-		return nil, nil, nil, webjob.Errorf(webjob.NotFound, "this server has no job repository yet; make one with webjobctl repo init")
+	if r.current.View == nil {
+		return trust.Published{}, nil, webjob.Errorf(webjob.NotFound, "this server has no job repository yet; make one with webjobctl repo init")
 	}
-	return r.current, r.policy, r.roots, nil
+	return r.current, r.policy, nil
 }
 
 // Policy returns the signed policy. NotFound says that there is none yet.
 func (r *signed) Policy() (*trust.Policy, error) {
-	_, policy, _, err := r.View()
+	_, policy, err := r.Published()
 	return policy, err
 }
 
@@ -137,19 +136,16 @@ func (r *signed) Policy() (*trust.Policy, error) {
 func (r *signed) Timestamp() int64 {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if r.current == nil {
+	if r.current.View == nil {
 		return 0
 	}
-	return r.current.Timestamp()
+	return r.current.View.Timestamp()
 }
 
 // set takes a repository in that is stored.
-func (r *signed) set(next *trust.View, policy *trust.Policy) {
+func (r *signed) set(next trust.Published, policy *trust.Policy) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.current == nil || next.RootVersion() != r.current.RootVersion() {
-		r.roots = append(slices.Clone(r.roots), next.Root())
-	}
 	r.current, r.policy = next, policy
 	r.bundles.Purge()
 }
@@ -160,7 +156,7 @@ func (r *signed) Encoded(have, client, job string) ([]byte, error) {
 	labels := trust.ClientPath(client)
 	r.mu.RLock()
 	current, key := r.current, job+" "+have
-	if current != nil && current.Has(labels) {
+	if current.Has(labels) {
 		key = client + " " + key
 	}
 	known, found := r.bundles.Get(key)
@@ -186,7 +182,7 @@ func (r *signed) Encoded(have, client, job string) ([]byte, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.current == current {
+	if r.current.View == current.View {
 		r.bundles.Add(key, encoded)
 	}
 	return encoded, nil
@@ -226,7 +222,7 @@ func (r *signed) KeepFresh(ctx context.Context) {
 
 func (r *signed) freshen(ctx context.Context) error {
 	return r.changing(ctx, func() error {
-		current, policy, _, err := r.View()
+		current, policy, err := r.Published()
 		if webjob.KindOf(err) == webjob.NotFound {
 			return nil
 		}
@@ -274,8 +270,8 @@ func (r *signed) expected(draft string) map[string]webjob.Digest {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	was := map[string]webjob.Digest{"timestamp": ""}
-	if r.current != nil {
-		if content, found := r.current.File("timestamp.json", r.roots); found {
+	if r.current.View != nil {
+		if content, found := r.current.File("timestamp.json"); found {
 			was["timestamp"] = webjob.DigestOf(content)
 		}
 	}
@@ -287,22 +283,22 @@ func (r *signed) expected(draft string) map[string]webjob.Digest {
 
 // Bundle returns what a client that holds have lacks for the paths.
 func (r *signed) Bundle(have webjob.RepositoryHave, paths ...string) (webjob.RepositoryBundle, error) {
-	current, _, roots, err := r.View()
+	current, _, err := r.Published()
 	if err != nil {
 		return webjob.RepositoryBundle{}, err
 	}
-	return current.Bundle(have, roots, paths...), nil
+	return current.Bundle(have, paths...), nil
 }
 
 var errNoPath = errors.New("no such file")
 
 // File returns a metadata file in the layout of The Update Framework.
 func (r *signed) File(name string) ([]byte, error) {
-	current, _, roots, err := r.View()
+	current, _, err := r.Published()
 	if err != nil {
 		return nil, err
 	}
-	content, found := current.File(name, roots)
+	content, found := current.File(name)
 	if !found {
 		return nil, webjob.Errorf(webjob.NotFound, "%w: %.80q", errNoPath, name)
 	}

@@ -74,12 +74,12 @@ func publication(m *webjob.Manifest) (contents map[string][]byte, text []byte, e
 }
 
 func accept(ctx context.Context, s *Server, d *trust.Draft, key *trust.PrivateKey) error {
-	view, _, _, err := s.repository.View()
+	current, _, err := s.repository.Published()
 	if err != nil && webjob.KindOf(err) != webjob.NotFound {
 		return err
 	}
 	if key != nil {
-		if _, err := d.Sign(view, key); err != nil {
+		if _, err := d.Sign(current.View, key); err != nil {
 			return err
 		}
 	}
@@ -112,11 +112,11 @@ func AskNobody(ctx context.Context, s *Server) (done func()) {
 // Accept signs a change of the job repository with the key, and makes the server accept
 // it; without a key it waits.
 func Accept(ctx context.Context, s *Server, key *trust.PrivateKey, contents map[string][]byte, manifests ...[]byte) error {
-	view, _, _, err := s.repository.View()
+	current, _, err := s.repository.Published()
 	if err != nil {
 		return err
 	}
-	d, err := view.Propose("change", contents, now())
+	d, err := trust.Propose(current.View, "change", contents, now())
 	if err != nil {
 		return err
 	}
@@ -126,11 +126,11 @@ func Accept(ctx context.Context, s *Server, key *trust.PrivateKey, contents map[
 
 // RootOf returns the root of the job repository.
 func RootOf(s *Server) []byte {
-	_, _, roots, err := s.repository.View()
+	current, _, err := s.repository.Published()
 	if err != nil {
 		panic(err)
 	}
-	return roots[0]
+	return current.Roots[0]
 }
 
 // OperatorRoute is what a line of the operator listener's table says.

@@ -140,8 +140,8 @@ func (s *Server) identityNeighbours() identity.Neighbours {
 	return identity.Neighbours{
 		Store: s.store, Authority: s.authority,
 		Roots: func() ([][]byte, error) {
-			_, _, roots, err := s.repository.View()
-			return roots, err
+			current, _, err := s.repository.Published()
+			return current.Roots, err
 		},
 		AllowClient:   func(c webjob.Client, remote string) error { return s.rules.CheckAccess(c, "", remote) },
 		AllowOperator: s.rules.CheckLogin,

@@ -3,7 +3,6 @@ package trust
 import (
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
@@ -180,163 +179,10 @@ func bins(name string, keys []*PublicKey, threshold int) (*metadata.Delegations,
 	return d, nil
 }
 
-// Propose returns a draft that changes the contents of targets; empty content takes a
-// target away. It holds the roles concerned, without signatures.
-func (v *View) Propose(summary string, changes map[string][]byte, now time.Time) (*Draft, error) {
-	d := &Draft{Created: now.UTC().Truncate(time.Second), Summary: summary, Roles: map[string][]byte{}, Contents: changes}
-	roles := map[string]*metadata.Metadata[metadata.TargetsType]{}
-	for path, content := range changes {
-		name, err := v.holder(path)
-		if err != nil {
-			return nil, err
-		}
-		if roles[name] == nil {
-			if roles[name], err = v.renewed(name, now); err != nil {
-				return nil, err
-			}
-		}
-		if len(content) == 0 {
-			delete(roles[name].Signed.Targets, path)
-			continue
-		}
-		if len(content) > maxContentBytes {
-			return nil, webjob.Errorf(webjob.TooLarge, "%s has %d bytes; at most %d", path, len(content), maxContentBytes)
-		}
-		file, err := metadata.TargetFile().FromBytes(path, content, "sha256")
-		if err != nil {
-			return nil, err
-		}
-		roles[name].Signed.Targets[path] = file
-	}
-	return d, d.setTargets(roles)
-}
-
-// holder returns the name of the role whose targets the path belongs to.
-func (v *View) holder(path string) (string, error) {
-	if path == PolicyPath {
-		return RoleTargets, nil
-	}
-	name, parent := RoleTargets, RoleRoot
-	for range maxDelegations {
-		role, err := v.load(name, parent)
-		if err != nil {
-			return "", err
-		}
-		if role.Signed.Delegations == nil {
-			return name, nil
-		}
-		below := role.Signed.Delegations.GetRolesForTarget(path)
-		if len(below) == 0 {
-			return "", webjob.Errorf(webjob.Invalid, "no role of the job repository is for %.80q", path)
-		}
-		if role.Signed.Delegations.SuccinctRoles != nil {
-			return below[0].Name, nil
-		}
-		name, parent = below[0].Name, name
-	}
-	return "", webjob.Errorf(webjob.Refused, "job repository: %.80q is delegated more than %d times", path, maxDelegations)
-}
-
-// renewed returns a copy of a role as its next version, without signatures. A bin that
-// nobody has used is new.
-func (v *View) renewed(name string, now time.Time) (*metadata.Metadata[metadata.TargetsType], error) {
-	expires := now.UTC().Truncate(time.Second).Add(OfflineLifetime)
-	if v.set.Snapshot.Signed.Meta[name+".json"] == nil {
-		return metadata.Targets(expires), nil
-	}
-	role, err := metadata.Targets().FromBytes(v.held.Roles[name])
-	if err != nil {
-		return nil, explain("role "+name, err)
-	}
-	role.ClearSignatures()
-	role.Signed.Version++
-	role.Signed.Expires = expires
-	return role, nil
-}
-
-// Accept returns the repository that a complete draft makes of base (nil for a new one),
-// with a new snapshot and timestamp by the online key. It is verified as a client
-// would.
-func (d *Draft) Accept(base *View, online *PrivateKey, now time.Time) (*View, error) {
-	b := webjob.RepositoryBundle{Roles: map[string][]byte{}, Contents: map[string][]byte{}}
-	for path, content := range d.Contents {
-		if len(content) > 0 {
-			b.Contents[path] = content
-		}
-	}
-	versions := map[string]int64{}
-	if base != nil && base.set.Snapshot != nil {
-		for name, meta := range base.set.Snapshot.Signed.Meta {
-			versions[strings.TrimSuffix(name, ".json")] = meta.Version
-		}
-	}
-	for name, content := range d.Roles {
-		if name == RoleRoot {
-			if base == nil {
-				var err error
-				if base, err = NewView(content); err != nil {
-					return nil, err
-				}
-			} else {
-				b.Roots = [][]byte{content}
-			}
-			continue
-		}
-		role, err := metadata.Targets().FromBytes(content)
-		if err != nil {
-			return nil, explain("role "+name, err)
-		}
-		if role.Signed.Version != versions[name]+1 {
-			return nil, webjob.Errorf(webjob.Conflict, "role %s is at version %d and the draft has version %d; something else was signed since: propose it again", name, versions[name], role.Signed.Version)
-		}
-		versions[name] = role.Signed.Version
-		b.Roles[name] = content
-	}
-	return base.freshen(b, versions, online, now)
-}
-
-// Freshen returns the repository with a new timestamp and, when the old one is half
-// over, a new snapshot.
-func (v *View) Freshen(online *PrivateKey, now time.Time) (*View, error) {
-	versions := map[string]int64{}
-	for name, meta := range v.set.Snapshot.Signed.Meta {
-		versions[strings.TrimSuffix(name, ".json")] = meta.Version
-	}
-	return v.freshen(webjob.RepositoryBundle{}, versions, online, now)
-}
-
-func (v *View) freshen(b webjob.RepositoryBundle, versions map[string]int64, online *PrivateKey, now time.Time) (*View, error) {
-	at := now.UTC().Truncate(time.Second)
-	snapshot, timestamp := metadata.Snapshot(at.Add(SnapshotLifetime)), metadata.Timestamp(at.Add(TimestampLifetime))
-	if v.set.Snapshot != nil {
-		snapshot.Signed.Version = v.set.Snapshot.Signed.Version + 1
-	}
-	if v.set.Timestamp != nil {
-		timestamp.Signed.Version = v.set.Timestamp.Signed.Version + 1
-	}
-	changed := len(b.Roles) > 0 || len(b.Roots) > 0 || v.set.Snapshot == nil
-	if changed || v.set.Snapshot.Signed.Expires.Sub(at) < SnapshotLifetime/2 {
-		snapshot.Signed.Meta = map[string]*metadata.MetaFiles{}
-		for name, version := range versions {
-			snapshot.Signed.Meta[name+".json"] = metadata.MetaFile(version)
-		}
-		if _, err := snapshot.Sign(librarySigner{online}); err != nil {
-			return nil, err
-		}
-		var err error
-		if b.Snapshot, err = snapshot.ToBytes(false); err != nil {
-			return nil, err
-		}
-	} else {
-		snapshot = v.set.Snapshot
-	}
-	timestamp.Signed.Meta = map[string]*metadata.MetaFiles{RoleSnapshot + ".json": metadata.MetaFile(snapshot.Signed.Version)}
-	if _, err := timestamp.Sign(librarySigner{online}); err != nil {
-		return nil, err
-	}
-	var err error
-	if b.Timestamp, err = timestamp.ToBytes(false); err != nil {
-		return nil, err
-	}
-	return v.Update(b, now)
+// SameRoot reports whether a root holds exactly what the draft's root does, whoever has
+// signed it since.
+func (d *Draft) SameRoot(root []byte) bool {
+	other := &Draft{Roles: map[string][]byte{RoleRoot: root}}
+	mine := &Draft{Roles: map[string][]byte{RoleRoot: d.Roles[RoleRoot]}}
+	return len(root) > 0 && mine.Merge(other) == nil
 }

@@ -62,7 +62,7 @@ func TestDraftsHideNothing(t *testing.T) {
 		}
 	}
 	// One that takes a job away under cover of another change.
-	d, err := r.View.Propose("labels", map[string][]byte{trust.JobPath("job0"): []byte(`x`)}, r.Now)
+	d, err := trust.Propose(r.View, "labels", map[string][]byte{trust.JobPath("job0"): []byte(`x`)}, r.Now)
 	must(t, err)
 	edit(d, bin(d), func(s *metadata.TargetsType) { delete(s.Targets, trust.JobPath("job0")) })
 	if _, err := d.Changes(r.View, time.Now(), names); webjob.KindOf(err) != webjob.Refused {
@@ -72,7 +72,7 @@ func TestDraftsHideNothing(t *testing.T) {
 	people := append([]trust.NamedKey{trust.NewNamedKey("mallory", mallory.PublicKey)}, r.People[:2]...)
 	policy, err := r.Policy().WithPeople(people, 2)
 	must(t, err)
-	rotation, err := r.View.ProposeSigners(people, 2, nil, policy, r.Now)
+	rotation, err := trust.ProposeSigners(r.View, people, 2, nil, policy, r.Now)
 	must(t, err)
 	changes, err := rotation.Changes(r.View, time.Now(), names)
 	must(t, err)
@@ -90,5 +90,17 @@ func TestDraftsHideNothing(t *testing.T) {
 	must(t, err)
 	if !strings.Contains(fmt.Sprint(changes), "1. ghost: jobs/*") {
 		t.Errorf("a delegation that was slipped in is not shown: %q", changes)
+	}
+}
+
+// A draft that names no root begins no repository.
+func TestFirstDraftNeedsARoot(t *testing.T) {
+	r := trusttest.New(t, 1, "alice")
+	_, d := r.Publication(jobManifest("job0", 1, "x"))
+	if _, err := (trust.Published{}).Accept(d, r.Online, r.Now); webjob.KindOf(err) != webjob.Conflict && webjob.KindOf(err) != webjob.Invalid {
+		t.Errorf("it was accepted: %v", err)
+	}
+	if _, err := (trust.Published{}).Accept(&trust.Draft{}, r.Online, r.Now); webjob.KindOf(err) != webjob.Invalid {
+		t.Errorf("an empty one was accepted: %v", err)
 	}
 }

@@ -93,7 +93,7 @@ func FuzzDraft(f *testing.F) {
 		}
 		_, _ = d.Needs(h.View)
 		_ = d.Merge(&d)
-		_, _ = d.Accept(h.View, h.Online, historyTime)
+		_, _ = h.Published.Accept(&d, h.Online, historyTime)
 	})
 }
 

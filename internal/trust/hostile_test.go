@@ -78,7 +78,7 @@ var historyPaths = []string{trust.PolicyPath, trust.JobPath("job0"), trust.JobPa
 func (h *history) attack(t *rapid.T, client *trust.View) webjob.RepositoryBundle {
 	pick := func(label string) *trust.View { return rapid.SampledFrom(h.views).Draw(t, label) }
 	all := func(v *trust.View) webjob.RepositoryBundle {
-		b := v.Everything(h.Pinned().Have(), h.Roots)
+		b := trust.Published{View: v, Roots: h.Roots}.Everything(h.Pinned().Have())
 		b.Roles, b.Contents = maps.Clone(b.Roles), maps.Clone(b.Contents)
 		return b
 	}
@@ -167,9 +167,9 @@ func (h *history) forge(t *rapid.T, base *trust.View) *webjob.RepositoryBundle {
 	var d *trust.Draft
 	if rapid.Bool().Draw(t, "rotate") {
 		policy, _ := trust.NewPolicy(1, trust.NewNamedKey("mallory", h.mallory.PublicKey))
-		d, err = base.ProposeSigners([]trust.NamedKey{trust.NewNamedKey("mallory", h.mallory.PublicKey)}, 1, nil, policy, historyTime)
+		d, err = trust.ProposeSigners(base, []trust.NamedKey{trust.NewNamedKey("mallory", h.mallory.PublicKey)}, 1, nil, policy, historyTime)
 	} else {
-		d, err = base.Propose("evil", changes, historyTime)
+		d, err = trust.Propose(base, "evil", changes, historyTime)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -179,7 +179,7 @@ func (h *history) forge(t *rapid.T, base *trust.View) *webjob.RepositoryBundle {
 	}
 	// The timestamp and the snapshot are the server's to sign: it makes good ones around
 	// roles that are not.
-	b := base.Everything(h.Pinned().Have(), h.Roots)
+	b := trust.Published{View: base, Roots: h.Roots}.Everything(h.Pinned().Have())
 	b.Roles, b.Contents = maps.Clone(b.Roles), maps.Clone(b.Contents)
 	maps.Copy(b.Contents, d.Contents)
 	versions := map[string]int64{}

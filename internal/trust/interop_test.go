@@ -19,7 +19,7 @@ type served struct{ *trusttest.Repository }
 
 // DownloadFile implements fetcher.Fetcher.
 func (s served) DownloadFile(address string, maxLength int64, _ time.Duration) ([]byte, error) {
-	content, found := s.View.File(path.Base(address), s.Roots)
+	content, found := s.File(path.Base(address))
 	if !found {
 		return nil, &metadata.ErrDownloadHTTP{StatusCode: 404}
 	}
@@ -37,7 +37,7 @@ func TestLibraryUpdaterReadsTheRepository(t *testing.T) {
 	r.Publish(jobManifest("job0", 1, "x"))
 	dora := trusttest.Key(t)
 	r.Keys["dora"] = dora
-	team, err := r.View.ProposeTeam("web", []string{"web-*"}, []*trust.PublicKey{dora.PublicKey}, 1, r.Now)
+	team, err := trust.ProposeTeam(r.View, "web", []string{"web-*"}, []*trust.PublicKey{dora.PublicKey}, 1, r.Now)
 	must(t, err)
 	r.Accept(team)
 	r.Publish(jobManifest("web-1", 1, "y"))
@@ -45,7 +45,7 @@ func TestLibraryUpdaterReadsTheRepository(t *testing.T) {
 	people := []trust.NamedKey{r.People[0], r.People[2], trust.NewNamedKey("erin", r.Keys["erin"].PublicKey)}
 	policy, err := r.Policy().WithPeople(people, 2)
 	must(t, err)
-	rotation, err := r.View.ProposeSigners(people, 2, nil, policy, r.Now)
+	rotation, err := trust.ProposeSigners(r.View, people, 2, nil, policy, r.Now)
 	must(t, err)
 	r.Accept(rotation)
 	r.Publish(jobManifest("job0", 2, "z"))

@@ -101,15 +101,6 @@ func (h *held) lastGood(now time.Time) time.Time {
 	return now
 }
 
-// Names of a repository's files, as a server keeps them.
-const (
-	rootFiles     = "root/" // + version, ascending
-	roleFiles     = "role/"
-	contentFiles  = "content/"
-	timestampFile = "timestamp"
-	snapshotFile  = "snapshot"
-)
-
 // Encode returns what [ParseView] reads.
 func (v *View) Encode() ([]byte, error) { return json.Marshal(v.held) }
 
@@ -202,6 +193,32 @@ func (v *View) find(path string) (*metadata.TargetFiles, error) {
 		name, parent = below[0].Name, name
 	}
 	return nil, webjob.Errorf(webjob.Refused, "job repository: %.80q is delegated more than %d times", path, maxDelegations)
+}
+
+// holder returns the name of the role whose targets the path belongs to.
+func (v *View) holder(path string) (string, error) {
+	if path == PolicyPath {
+		return RoleTargets, nil
+	}
+	name, parent := RoleTargets, RoleRoot
+	for range maxDelegations {
+		role, err := v.load(name, parent)
+		if err != nil {
+			return "", err
+		}
+		if role.Signed.Delegations == nil {
+			return name, nil
+		}
+		below := role.Signed.Delegations.GetRolesForTarget(path)
+		if len(below) == 0 {
+			return "", webjob.Errorf(webjob.Invalid, "no role of the job repository is for %.80q", path)
+		}
+		if role.Signed.Delegations.SuccinctRoles != nil {
+			return below[0].Name, nil
+		}
+		name, parent = below[0].Name, name
+	}
+	return "", webjob.Errorf(webjob.Refused, "job repository: %.80q is delegated more than %d times", path, maxDelegations)
 }
 
 // Content returns the verified content of a target. NotFound says that no such target

@@ -22,116 +22,125 @@ func (v *View) Update(b webjob.RepositoryBundle, now time.Time) (*View, error) {
 		return nil, explain("root", err)
 	}
 	set.RefTime = now.UTC()
-	next := &View{set: set, held: held{Root: v.held.Root, Timestamp: v.held.Timestamp, Snapshot: v.held.Snapshot}}
+	u := update{&View{set: set, held: held{
+		Root: v.held.Root, Timestamp: v.held.Timestamp, Snapshot: v.held.Snapshot, Roles: map[string][]byte{}, Contents: map[string][]byte{},
+	}}}
 	for _, root := range b.Roots {
 		if _, err := set.UpdateRoot(root); err != nil {
 			return nil, explain("root", err)
 		}
-		next.held.Root = root
+		u.next.held.Root = root
 	}
-	if err := next.updateTimestamp(b.Timestamp); err != nil {
+	if err := u.timestamp(b.Timestamp); err != nil {
 		return nil, err
 	}
-	if err := next.updateSnapshot(b.Snapshot); err != nil {
+	if err := u.snapshot(b.Snapshot); err != nil {
 		return nil, err
 	}
-	next.held.Roles = map[string][]byte{}
 	for name, content := range v.held.Roles {
-		next.keepRole(name, content)
+		u.keepRole(name, content)
 	}
-	maps.Copy(next.held.Roles, b.Roles)
-	next.held.Contents = map[string][]byte{}
+	maps.Copy(u.next.held.Roles, b.Roles)
 	for _, contents := range []map[string][]byte{v.held.Contents, b.Contents} {
 		for path, content := range contents {
-			if err := next.takeContent(path, content); err != nil {
+			if err := u.takeContent(path, content); err != nil {
 				return nil, err
 			}
 		}
 	}
-	// What came must be good, also where nobody looks now. Roles that nothing leads to
-	// any more are dropped.
-	for name, content := range next.held.Roles {
-		if len(content) > MaxRepositoryFile {
-			return nil, webjob.Errorf(webjob.TooLarge, "job repository: role %.80q has %d bytes; at most %d", name, len(content), MaxRepositoryFile)
-		}
-		if err := next.loadNamed(name); err != nil {
-			return nil, err
-		}
+	if err := u.verifyRoles(); err != nil {
+		return nil, err
 	}
-	return next, nil
+	return u.next, nil
 }
 
-// updateTimestamp loads the old timestamp, so that the library sees a step back, then
+// UpdateAsSeen is Update at the last time at which nothing of it had expired, for those
+// who renew what has.
+func (v *View) UpdateAsSeen(b webjob.RepositoryBundle, now time.Time) (*View, error) {
+	h := held{Root: v.held.Root, Timestamp: b.Timestamp, Snapshot: b.Snapshot, Roles: b.Roles}
+	if len(b.Roots) > 0 {
+		h.Root = b.Roots[len(b.Roots)-1]
+	}
+	return v.Update(b, h.lastGood(now))
+}
+
+// update is a view in the making: what was held is taken over or replaced, one part after
+// another, until it is handed out and does not change any more.
+type update struct{ next *View }
+
+// timestamp loads the old timestamp, so that the library sees a step back, then
 // the new one.
-func (v *View) updateTimestamp(sent []byte) error {
-	if v.held.Timestamp != nil {
+func (u update) timestamp(sent []byte) error {
+	if u.next.held.Timestamp != nil {
 		// One that a newer root's keys did not sign does not count any more.
-		if _, err := v.set.UpdateTimestamp(v.held.Timestamp); err != nil && !isExpired(err) {
-			v.held.Timestamp, v.held.Snapshot = nil, nil
+		if _, err := u.next.set.UpdateTimestamp(u.next.held.Timestamp); err != nil && !isExpired(err) {
+			u.next.held.Timestamp, u.next.held.Snapshot = nil, nil
 		}
 	}
 	if sent == nil {
-		if v.set.Timestamp == nil {
+		if u.next.set.Timestamp == nil {
 			return webjob.Errorf(webjob.Refused, "job repository: no timestamp came; the server hides it or is no WebJob server")
 		}
-		return explain("timestamp", v.expired())
+		return explain("timestamp", u.expired())
 	}
 	var equal *metadata.ErrEqualVersionNumber
-	switch _, err := v.set.UpdateTimestamp(sent); {
+	switch _, err := u.next.set.UpdateTimestamp(sent); {
 	case errors.As(err, &equal):
-		return explain("timestamp", v.expired())
+		return explain("timestamp", u.expired())
 	case err != nil:
 		return explain("timestamp", err)
 	}
-	v.held.Timestamp = sent
+	u.next.held.Timestamp = sent
 	return nil
 }
 
-func (v *View) expired() error {
-	if v.set.Timestamp.Signed.IsExpired(v.set.RefTime) {
+func (u update) expired() error {
+	if u.next.set.Timestamp.Signed.IsExpired(u.next.set.RefTime) {
 		return &metadata.ErrExpiredMetadata{Msg: "timestamp.json is expired"}
 	}
 	return nil
 }
 
-func (v *View) updateSnapshot(sent []byte) error {
-	if v.held.Snapshot != nil {
-		_, err := v.set.UpdateSnapshot(v.held.Snapshot, true)
+// snapshot keeps the old one while the timestamp still names it.
+func (u update) snapshot(sent []byte) error {
+	if u.next.held.Snapshot != nil {
+		_, err := u.next.set.UpdateSnapshot(u.next.held.Snapshot, true)
 		if err == nil {
 			return nil // the timestamp still names this one
 		}
-		if v.set.Snapshot == nil && !isExpired(err) {
-			v.held.Snapshot = nil // not signed by the keys of the newer root
+		if u.next.set.Snapshot == nil && !isExpired(err) {
+			u.next.held.Snapshot = nil // not signed by the keys of the newer root
 		}
 	}
 	if sent == nil {
 		return webjob.Errorf(webjob.Refused, "job repository: the snapshot that the timestamp names did not come")
 	}
-	if _, err := v.set.UpdateSnapshot(sent, false); err != nil {
+	if _, err := u.next.set.UpdateSnapshot(sent, false); err != nil {
 		return explain("snapshot", err)
 	}
-	v.held.Snapshot = sent
+	u.next.held.Snapshot = sent
 	return nil
 }
 
 // keepRole keeps a role that was held before when the snapshot still names its version.
-func (v *View) keepRole(name string, content []byte) {
+func (u update) keepRole(name string, content []byte) {
 	var m struct {
 		Signed struct {
 			Version int64 `json:"version"`
 		} `json:"signed"`
 	}
-	named := v.set.Snapshot.Signed.Meta[name+".json"]
+	named := u.next.set.Snapshot.Signed.Meta[name+".json"]
 	if json.Unmarshal(content, &m) == nil && named != nil && m.Signed.Version == named.Version {
-		v.held.Roles[name] = content
+		u.next.held.Roles[name] = content
 	}
 }
 
-func (v *View) takeContent(path string, content []byte) error {
+// takeContent keeps a content that its target names.
+func (u update) takeContent(path string, content []byte) error {
 	if len(content) > maxContentBytes {
 		return webjob.Errorf(webjob.TooLarge, "job repository: %.80q has %d bytes; at most %d", path, len(content), maxContentBytes)
 	}
-	target, err := v.find(path)
+	target, err := u.next.find(path)
 	if webjob.KindOf(err) == webjob.Unavailable {
 		return nil // its role is not here: dropped, and asked for when it is needed
 	}
@@ -139,7 +148,21 @@ func (v *View) takeContent(path string, content []byte) error {
 		return err
 	}
 	if target != nil && target.VerifyLengthHashes(content) == nil {
-		v.held.Contents[path] = content
+		u.next.held.Contents[path] = content
+	}
+	return nil
+}
+
+// verifyRoles verifies every role: what came must be good, also where nobody looks now.
+// Roles that nothing leads to any more are dropped.
+func (u update) verifyRoles() error {
+	for name, content := range u.next.held.Roles {
+		if len(content) > MaxRepositoryFile {
+			return webjob.Errorf(webjob.TooLarge, "job repository: role %.80q has %d bytes; at most %d", name, len(content), MaxRepositoryFile)
+		}
+		if err := u.next.loadNamed(name); err != nil {
+			return err
+		}
 	}
 	return nil
 }

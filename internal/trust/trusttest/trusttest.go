@@ -15,9 +15,8 @@ type Repository struct {
 	Online *trust.PrivateKey
 	Keys   map[string]*trust.PrivateKey // by name
 	People []trust.NamedKey
-	View   *trust.View
-	Roots  [][]byte
-	Now    time.Time
+	trust.Published
+	Now time.Time
 }
 
 // Key makes a key.
@@ -62,15 +61,8 @@ func (r *Repository) Accept(d *trust.Draft, signers ...string) {
 	r.T.Helper()
 	_, err := d.Sign(r.View, r.keys(signers)...)
 	r.must(err)
-	before := int64(0)
-	if r.View != nil {
-		before = r.View.RootVersion()
-	}
-	r.View, err = d.Accept(r.View, r.Online, r.Now)
+	r.Published, err = r.Published.Accept(d, r.Online, r.Now)
 	r.must(err)
-	if r.View.RootVersion() > before {
-		r.Roots = append(r.Roots, r.View.Root())
-	}
 }
 
 func (r *Repository) keys(names []string) []*trust.PrivateKey {
@@ -107,7 +99,7 @@ func (r *Repository) Publication(m *webjob.Manifest) ([]byte, *trust.Draft) {
 	r.must(index.Add(m, webjob.DigestOf(text)))
 	content, err := index.Encode()
 	r.must(err)
-	draft, err := r.View.Propose("publish", map[string][]byte{trust.JobPath(m.Name): content}, r.Now)
+	draft, err := trust.Propose(r.View, "publish", map[string][]byte{trust.JobPath(m.Name): content}, r.Now)
 	r.must(err)
 	draft.Manifests = [][]byte{text}
 	return text, draft
@@ -116,7 +108,7 @@ func (r *Repository) Publication(m *webjob.Manifest) ([]byte, *trust.Draft) {
 // Change accepts new contents of targets.
 func (r *Repository) Change(contents map[string][]byte) {
 	r.T.Helper()
-	draft, err := r.View.Propose("change", contents, r.Now)
+	draft, err := trust.Propose(r.View, "change", contents, r.Now)
 	r.must(err)
 	r.Accept(draft)
 }
@@ -139,5 +131,5 @@ func (r *Repository) Pinned() *trust.View {
 
 // Bundle returns what an honest server sends to a client that holds have.
 func (r *Repository) Bundle(have *trust.View, paths ...string) webjob.RepositoryBundle {
-	return r.View.Bundle(have.Have(paths...), r.Roots, paths...)
+	return r.Published.Bundle(have.Have(paths...), paths...)
 }

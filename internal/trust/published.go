@@ -10,18 +10,36 @@ import (
 	"webjob.dev/webjob"
 )
 
-// ViewFromFiles puts a whole repository together from the files that
-// [View.Files] named, as of the last time at which nothing had expired, and
-// returns all its roots. Without a root it returns nil.
-func ViewFromFiles(files map[string][]byte, now time.Time) (v *View, roots [][]byte, err error) {
+// Published is a whole job repository as a server has it: the view of now, and the root of
+// every version, from the first one on, for those who hold an older one. The zero value is
+// one for which nothing was signed yet.
+type Published struct {
+	View  *View
+	Roots [][]byte
+}
+
+// Names of a repository's files, as a server keeps them.
+const (
+	rootFiles     = "root/" // + version, ascending
+	roleFiles     = "role/"
+	contentFiles  = "content/"
+	timestampFile = "timestamp"
+	snapshotFile  = "snapshot"
+)
+
+// PublishedFromFiles puts a job repository together from the files that
+// [Published.Files] named, as of the last time at which nothing had expired. Without a
+// root it is the zero value.
+func PublishedFromFiles(files map[string][]byte, now time.Time) (Published, error) {
+	var p Published
 	h := held{Roles: map[string][]byte{}, Contents: map[string][]byte{}, Timestamp: files[timestampFile], Snapshot: files[snapshotFile]}
 	for version := 1; files[rootFiles+strconv.Itoa(version)] != nil; version++ {
-		roots = append(roots, files[rootFiles+strconv.Itoa(version)])
+		p.Roots = append(p.Roots, files[rootFiles+strconv.Itoa(version)])
 	}
-	if len(roots) == 0 {
-		return nil, nil, nil
+	if len(p.Roots) == 0 {
+		return p, nil
 	}
-	h.Root = roots[len(roots)-1]
+	h.Root = p.Roots[len(p.Roots)-1]
 	for name, content := range files {
 		if role, found := strings.CutPrefix(name, roleFiles); found {
 			h.Roles[role] = content
@@ -30,24 +48,26 @@ func ViewFromFiles(files map[string][]byte, now time.Time) (v *View, roots [][]b
 			h.Contents[path] = content
 		}
 	}
-	if v, err = openView(h, h.lastGood(now)); err != nil {
-		return nil, nil, err
+	var err error
+	if p.View, err = openView(h, h.lastGood(now)); err != nil {
+		return Published{}, err
 	}
 	for name := range h.Roles {
-		if err := v.loadNamed(name); err != nil {
-			return nil, nil, err
+		if err := p.View.loadNamed(name); err != nil {
+			return Published{}, err
 		}
 	}
-	return v, roots, nil
+	return p, nil
 }
 
-// Files returns the files in which v differs from the repository before it, which may
-// be nil; empty ones are to be removed.
-func (v *View) Files(before *View) map[string][]byte {
+// Files returns the files in which p differs from the repository before it; empty ones
+// are to be removed.
+func (p Published) Files(before Published) map[string][]byte {
 	old := held{}
-	if before != nil {
-		old = before.held
+	if before.View != nil {
+		old = before.View.held
 	}
+	v := p.View
 	files := map[string][]byte{}
 	set := func(name string, was, is []byte) {
 		if !bytes.Equal(was, is) {
@@ -70,56 +90,59 @@ func (v *View) Files(before *View) map[string][]byte {
 	return files
 }
 
-// Bundle returns what somebody who holds have needs to look the paths up: roots is the
-// root of every version, from the first one on.
-func (v *View) Bundle(have webjob.RepositoryHave, roots [][]byte, paths ...string) webjob.RepositoryBundle {
+// Bundle returns what somebody who holds have needs to look the paths up.
+func (p Published) Bundle(have webjob.RepositoryHave, paths ...string) webjob.RepositoryBundle {
+	v := p.View
 	var b webjob.RepositoryBundle
 	if have.Roles[RoleTimestamp] < v.Timestamp() {
 		b.Timestamp = v.held.Timestamp
 	}
-	if from := have.Roles[RoleRoot]; from >= 1 && from < int64(len(roots)) {
-		b.Roots = roots[from:]
+	if from := have.Roles[RoleRoot]; from >= 1 && from < int64(len(p.Roots)) {
+		b.Roots = p.Roots[from:]
 	}
 	if have.Roles[RoleSnapshot] < v.set.Snapshot.Signed.Version {
 		b.Snapshot = v.held.Snapshot
 	}
 	for _, path := range paths {
-		v.bundlePath(&b, have, path)
+		p.bundlePath(&b, have, path)
 	}
 	return b
 }
 
 // Has reports whether the repository has a target at the path.
-func (v *View) Has(path string) bool {
-	_, found := v.held.Contents[path]
+func (p Published) Has(path string) bool {
+	if p.View == nil {
+		return false
+	}
+	_, found := p.View.held.Contents[path]
 	return found
 }
 
 // Everything returns the whole repository to somebody who holds have.
-func (v *View) Everything(have webjob.RepositoryHave, roots [][]byte) webjob.RepositoryBundle {
-	b := v.Bundle(have, roots)
-	b.Contents = v.held.Contents
-	for name := range v.held.Roles {
-		v.bundleRole(&b, have, name)
+func (p Published) Everything(have webjob.RepositoryHave) webjob.RepositoryBundle {
+	b := p.Bundle(have)
+	b.Contents = p.View.held.Contents
+	for name := range p.View.held.Roles {
+		p.bundleRole(&b, have, name)
 	}
 	return b
 }
 
-func (v *View) bundleRole(b *webjob.RepositoryBundle, have webjob.RepositoryHave, name string) {
-	if named := v.set.Snapshot.Signed.Meta[name+".json"]; named == nil || have.Roles[name] >= named.Version {
+func (p Published) bundleRole(b *webjob.RepositoryBundle, have webjob.RepositoryHave, name string) {
+	if named := p.View.set.Snapshot.Signed.Meta[name+".json"]; named == nil || have.Roles[name] >= named.Version {
 		return
 	}
 	if b.Roles == nil {
 		b.Roles = map[string][]byte{}
 	}
-	b.Roles[name] = v.held.Roles[name]
+	b.Roles[name] = p.View.held.Roles[name]
 }
 
 // bundlePath adds the roles on the way to a path, and its content.
-func (v *View) bundlePath(b *webjob.RepositoryBundle, have webjob.RepositoryHave, path string) {
+func (p Published) bundlePath(b *webjob.RepositoryBundle, have webjob.RepositoryHave, path string) {
 	for name := RoleTargets; ; {
-		v.bundleRole(b, have, name)
-		role := v.set.Targets[name]
+		p.bundleRole(b, have, name)
+		role := p.View.set.Targets[name]
 		if role == nil {
 			break // a bin that nobody has used
 		}
@@ -132,7 +155,7 @@ func (v *View) bundlePath(b *webjob.RepositoryBundle, have webjob.RepositoryHave
 		}
 		name = below[0].Name
 	}
-	content, found := v.held.Contents[path]
+	content, found := p.View.held.Contents[path]
 	if !found || slices.Contains(have.Contents, webjob.DigestOf(content)) {
 		return
 	}
@@ -144,7 +167,8 @@ func (v *View) bundlePath(b *webjob.RepositoryBundle, have webjob.RepositoryHave
 
 // File returns one metadata file in the layout of The Update Framework with consistent
 // snapshots, such as "timestamp.json" or "3.common-2a.json".
-func (v *View) File(name string, roots [][]byte) ([]byte, bool) {
+func (p Published) File(name string) ([]byte, bool) {
+	v := p.View
 	if name == RoleTimestamp+".json" {
 		return v.held.Timestamp, true
 	}
@@ -154,8 +178,8 @@ func (v *View) File(name string, roots [][]byte) ([]byte, bool) {
 		return nil, false
 	}
 	switch {
-	case role == RoleRoot && version >= 1 && version <= int64(len(roots)):
-		return roots[version-1], true
+	case role == RoleRoot && version >= 1 && version <= int64(len(p.Roots)):
+		return p.Roots[version-1], true
 	case role == RoleSnapshot && version == v.set.Snapshot.Signed.Version:
 		return v.held.Snapshot, true
 	}
