@@ -31,7 +31,7 @@ type swarm struct {
 
 // startSwarm starts so many agents and returns when all of them wait.
 func (w *world) startSwarm(ctx context.Context, agents int) (*swarm, error) {
-	token, _, err := w.session.NewToken(ctx, api.NewTokenRequest{Role: webjob.RoleClient, Uses: int64(agents), TTLSeconds: 3600})
+	token, _, err := w.session.Tokens().New(ctx, api.NewTokenRequest{Role: webjob.RoleClient, Uses: int64(agents), TTLSeconds: 3600})
 	if err != nil {
 		return nil, err
 	}
@@ -200,11 +200,11 @@ func measureOrders(ctx context.Context, w *world, agents, rounds int) error {
 			Format: webjob.OrderFormat, ID: operator.NewOrderID(at), Job: "noop", On: "all",
 			Created: at.UTC().Truncate(time.Second), NotBefore: at.UTC().Truncate(time.Second), Expires: at.UTC().Truncate(time.Second).Add(time.Hour),
 		}}
-		if _, err := w.session.Complete(ctx, plan); err != nil {
+		if _, err := w.session.Orders().Complete(ctx, plan); err != nil {
 			return err
 		}
 		signed = append(signed, time.Now())
-		if _, err := w.session.Submit(ctx, plan); err != nil {
+		if _, err := w.session.Orders().Submit(ctx, plan); err != nil {
 			return err
 		}
 		end, err := w.untilDone(ctx, plan.ID, agents)

@@ -106,13 +106,13 @@ func (w *world) operate(ctx context.Context, login string, clients int) error {
 	if err != nil {
 		return err
 	}
-	if _, _, err := w.session.NewRepository(ctx, people, 1); err != nil {
+	if _, _, err := w.session.Repository().Begin(ctx, people, 1); err != nil {
 		return err
 	}
 	if clients == 0 {
 		return nil
 	}
-	enrol, _, err := w.session.NewToken(ctx, api.NewTokenRequest{Role: webjob.RoleClient, Uses: int64(clients), TTLSeconds: 3600})
+	enrol, _, err := w.session.Tokens().New(ctx, api.NewTokenRequest{Role: webjob.RoleClient, Uses: int64(clients), TTLSeconds: 3600})
 	if err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func (w *world) publish(ctx context.Context, name, script string) error {
 	if err != nil {
 		return err
 	}
-	_, err = w.session.Publish(ctx, operator.Publication{Description: d, Scope: webjob.ScopeCommon})
+	_, err = w.session.Jobs().Publish(ctx, operator.Publication{Description: d, Scope: webjob.ScopeCommon})
 	return err
 }
 

@@ -193,7 +193,7 @@ func (f *fleet) check(total webjob.Counts) {
 				if r.State == webjob.RunDone {
 					done++
 				}
-				if _, _, err := f.s.Result(f.t.Context(), r.Run); err != nil && r.State != webjob.RunLost {
+				if _, _, err := f.s.Results().Get(f.t.Context(), r.Run); err != nil && r.State != webjob.RunLost {
 					f.t.Errorf("run %s is %s and has no result: %v", r.Run, r.State, err)
 				}
 			}

@@ -231,7 +231,7 @@ func (k *killTest) check() {
 		for _, r := range list.Items {
 			runs[r.Run]++
 			outcomes[r.Outcome]++
-			nonces[k.checkResult(s, r)]++
+			nonces[k.checkResult(s.Results(), r)]++
 		}
 		if list.Next == "" {
 			break
@@ -263,8 +263,8 @@ func (k *killTest) check() {
 }
 
 // checkResult reads a whole result and returns its nonce.
-func (k *killTest) checkResult(s *operator.Session, r webjob.Result) string {
-	_, record, err := s.Result(k.t.Context(), r.Run)
+func (k *killTest) checkResult(results operator.Results, r webjob.Result) string {
+	_, record, err := results.Get(k.t.Context(), r.Run)
 	k.must(err)
 	nonce := record.Arguments[0]
 	var out bytes.Buffer
@@ -273,7 +273,7 @@ func (k *killTest) checkResult(s *operator.Session, r webjob.Result) string {
 		if part.Name == webjob.Stdout {
 			w = &out
 		}
-		if err := s.WritePart(k.t.Context(), record, part, w); err != nil {
+		if err := results.WritePart(k.t.Context(), record, part, w); err != nil {
 			k.t.Errorf("run %s: %v", r.Run, err)
 		}
 	}

@@ -16,12 +16,6 @@ import (
 // mostMethods is where a type stops being one thing.
 const mostMethods = 24
 
-// tooLarge are types that have more methods and are to be divided. Nothing is to be
-// added here.
-var tooLarge = []string{
-	"operator.Session",
-}
-
 // TestTypesAreOneThing counts the methods of every type, on whatever platform they are
 // declared.
 func TestTypesAreOneThing(t *testing.T) {
@@ -60,16 +54,8 @@ func TestTypesAreOneThing(t *testing.T) {
 		t.Fatal("endpoint.State has no methods: nothing was counted")
 	}
 	for _, name := range slices.Sorted(maps.Keys(methods)) {
-		switch n := len(methods[name]); {
-		case n > mostMethods && !slices.Contains(tooLarge, name):
+		if n := len(methods[name]); n > mostMethods {
 			t.Errorf("%s has %d methods; at most %d: divide it by what it does", name, n, mostMethods)
-		case n <= mostMethods && slices.Contains(tooLarge, name):
-			t.Errorf("%s has %d methods now; take it off the list", name, n)
-		}
-	}
-	for _, name := range tooLarge {
-		if methods[name] == nil {
-			t.Errorf("%s is not there any more; take it off the list", name)
 		}
 	}
 }

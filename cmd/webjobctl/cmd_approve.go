@@ -30,7 +30,7 @@ terminal through $PAGER or less; standard output has the order.`,
 			if err != nil {
 				return err
 			}
-			p, err := s.Pending(c.Context(), args[0])
+			p, err := s.Orders().Pending(c.Context(), args[0])
 			if err != nil {
 				return fmt.Errorf("order approve: %w", err)
 			}
@@ -41,7 +41,7 @@ terminal through $PAGER or less; standard output has the order.`,
 			if err != nil {
 				return fmt.Errorf("order approve: %w", err)
 			}
-			r, err := s.ReviewOrder(c.Context(), p, depth)
+			r, err := s.Reviews().Order(c.Context(), p, depth)
 			if err != nil {
 				return fmt.Errorf("order approve: %w", err)
 			}
@@ -51,7 +51,7 @@ terminal through $PAGER or less; standard output has the order.`,
 			if !yes && !confirmReview(c, "Sign this order?", r) {
 				return fmt.Errorf("order approve: %w", webjob.Errorf(webjob.Refused, "not signed"))
 			}
-			status, err := s.Approve(c.Context(), p, keys)
+			status, err := s.Orders().Approve(c.Context(), p, keys)
 			if err != nil {
 				return fmt.Errorf("order approve: %w", err)
 			}

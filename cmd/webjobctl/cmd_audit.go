@@ -131,7 +131,7 @@ func verifyAudit(c *cobra.Command, open openHome, file string) (operator.AuditRe
 	if err != nil {
 		return operator.AuditReport{}, err
 	}
-	return s.VerifyAudit(c.Context())
+	return s.Audit().Verify(c.Context())
 }
 
 func headText(h operator.AuditHead) string {
@@ -156,7 +156,7 @@ webjobctl audit verify --file checks it anywhere.`,
 			}
 			export := func(w io.Writer) error {
 				out := bufio.NewWriter(w)
-				if err := s.EachAct(c.Context(), webjob.ActFilter{}, func(e webjob.AuditEntry) error { return operator.WriteAct(out, e) }); err != nil {
+				if err := s.Audit().Each(c.Context(), webjob.ActFilter{}, func(e webjob.AuditEntry) error { return operator.WriteAct(out, e) }); err != nil {
 					return err
 				}
 				return out.Flush()

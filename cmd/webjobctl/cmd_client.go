@@ -183,7 +183,7 @@ they are those that were signed or, when none were, those that the server knows.
 			if err != nil {
 				return err
 			}
-			token, kept, err := s.ReadmissionToken(c.Context(), args[0], api.NewTokenRequest{TTLSeconds: int64(ttl / time.Second), Reason: reason})
+			token, kept, err := s.Tokens().Readmission(c.Context(), args[0], api.NewTokenRequest{TTLSeconds: int64(ttl / time.Second), Reason: reason})
 			if err != nil {
 				return fmt.Errorf("client readmit: %w", err)
 			}
@@ -219,7 +219,7 @@ are signed like jobs: as a change of the job repository.`,
 			if err != nil {
 				return fmt.Errorf("client label: %w", err)
 			}
-			response, err := s.SetLabels(c.Context(), client.ID, labels, names)
+			response, err := s.Repository().SetLabels(c.Context(), client.ID, labels, names)
 			if err != nil {
 				return fmt.Errorf("client label: %w", err)
 			}

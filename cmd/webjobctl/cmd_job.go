@@ -119,7 +119,7 @@ func publish(c *cobra.Command, open openHome, f *publishFlags, path string) (ope
 	if err != nil {
 		return operator.Published{}, err
 	}
-	return s.Publish(c.Context(), operator.Publication{Description: d, Scope: scope, Version: f.version, Keys: f.keys})
+	return s.Jobs().Publish(c.Context(), operator.Publication{Description: d, Scope: scope, Version: f.version, Keys: f.keys})
 }
 
 func (f *publishFlags) apply(c *cobra.Command, d *operator.Description) {
@@ -217,7 +217,7 @@ func jobShowCommand(open openHome) *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("job show: %w", err)
 			}
-			m, by, err := s.Verify(c.Context(), v)
+			m, by, err := s.Jobs().Verify(c.Context(), v)
 			if err != nil {
 				return fmt.Errorf("job show: %s version %d: %w", v.Name, v.Version, err)
 			}

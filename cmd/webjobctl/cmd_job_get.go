@@ -42,7 +42,7 @@ it is yours alone to read.`,
 			if err != nil {
 				return err
 			}
-			saved, err := s.SaveJob(c.Context(), q)
+			saved, err := s.Jobs().Save(c.Context(), q)
 			if err != nil {
 				return fmt.Errorf("job get: %w", err)
 			}
@@ -82,7 +82,7 @@ undoes it; a version number is never used twice.`,
 			if err != nil {
 				return err
 			}
-			handed, err := s.Withdraw(c.Context(), name, version, names)
+			handed, err := s.Jobs().Withdraw(c.Context(), name, version, names)
 			if err != nil {
 				return fmt.Errorf("job withdraw: %w", err)
 			}
@@ -122,7 +122,7 @@ job can be restored at once.`,
 			if err != nil {
 				return err
 			}
-			handed, err := s.Restore(c.Context(), name, versions, names)
+			handed, err := s.Jobs().Restore(c.Context(), name, versions, names)
 			if err != nil {
 				return fmt.Errorf("job restore: %w", err)
 			}

@@ -101,7 +101,7 @@ func newOrder(c *cobra.Command, open openHome, f *orderFlags, args []string) err
 	if plan.Keys, err = h.SigningKeys(f.keys); err != nil {
 		return err
 	}
-	if _, err := s.Complete(c.Context(), plan); err != nil {
+	if _, err := s.Orders().Complete(c.Context(), plan); err != nil {
 		return err
 	}
 	if err := plan.Check(); err != nil {
@@ -117,7 +117,7 @@ func newOrder(c *cobra.Command, open openHome, f *orderFlags, args []string) err
 			{Name: "On:", Value: fmt.Sprintf("%d of %d clients: %s", selected.Matching, selected.Enrolled, examples(selected))},
 		})
 	}
-	status, err := s.Submit(c.Context(), plan)
+	status, err := s.Orders().Submit(c.Context(), plan)
 	if webjob.KindOf(err) == webjob.Conflict && f.id != "" {
 		var known api.OrderDetail
 		if s.Call(c.Context(), http.MethodGet, api.OrderPath(f.id), nil, nil, &known) == nil && operator.SameOrder(known.Order, plan.Order) {

@@ -66,7 +66,7 @@ people named sign everything in it, and may give orders.`,
 			if err != nil {
 				return fmt.Errorf("repo init: %w", err)
 			}
-			d, response, err := s.NewRepository(c.Context(), people, threshold)
+			d, response, err := s.Repository().Begin(c.Context(), people, threshold)
 			if err != nil {
 				return fmt.Errorf("repo init: %w", err)
 			}
@@ -74,7 +74,7 @@ people named sign everything in it, and may give orders.`,
 			if response.Accepted {
 				return showRepository(c, s)
 			}
-			return showDraft(c, s, nil, d, depth)
+			return showDraft(c, s.Reviews(), nil, d, depth)
 		},
 	}
 	c.Flags().BoolVar(&depth.Details, "details", false, "show each role of the job repository")
@@ -83,8 +83,8 @@ people named sign everything in it, and may give orders.`,
 }
 
 // showDraft shows a draft of one's own.
-func showDraft(c *cobra.Command, s *operator.Session, base *trust.View, d *trust.Draft, depth operator.Depth) error {
-	r, err := s.Review(c.Context(), base, d, depth)
+func showDraft(c *cobra.Command, reviews operator.Reviews, base *trust.View, d *trust.Draft, depth operator.Depth) error {
+	r, err := reviews.Draft(c.Context(), base, d, depth)
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ type draftInfo struct {
 }
 
 func showRepository(c *cobra.Command, s *operator.Session) error {
-	r, err := s.RepositoryAsSeen(c.Context())
+	r, err := s.Repository().GetAsSeen(c.Context())
 	if err != nil {
 		return fmt.Errorf("repo status: %w", err)
 	}
@@ -136,7 +136,7 @@ func showRepository(c *cobra.Command, s *operator.Session) error {
 			return fmt.Errorf("repo status: %w", err)
 		}
 		fields = append(fields, cli.Field{Name: "Root:", Value: string(info.Root)})
-		fields = append(fields, roleFields(info, s.Names(info.Policy))...)
+		fields = append(fields, roleFields(info, s.Repository().Names(info.Policy))...)
 	}
 	for _, d := range r.Drafts {
 		needs, err := d.Needs(r.View)
@@ -204,7 +204,7 @@ with --yes not at all.`,
 			if err != nil {
 				return err
 			}
-			r, err := s.RepositoryAsSeen(c.Context())
+			r, err := s.Repository().GetAsSeen(c.Context())
 			if err != nil {
 				return fmt.Errorf("repo sign: %w", err)
 			}
@@ -229,7 +229,7 @@ with --yes not at all.`,
 	return c
 }
 
-func chooseDrafts(r *operator.Repository, ids []string) ([]*trust.Draft, error) {
+func chooseDrafts(r *operator.RepositoryState, ids []string) ([]*trust.Draft, error) {
 	if len(ids) == 0 {
 		if len(r.Drafts) == 0 {
 			return nil, webjob.Errorf(webjob.NotFound, "nothing waits for signatures")
@@ -257,7 +257,7 @@ type signFlags struct {
 // sign shows a draft, asks, and signs it. As JSON, what is shown stands in the document
 // that is printed at the end, and is text only where a person is asked.
 func (f *signFlags) sign(c *cobra.Command, s *operator.Session, base *trust.View, d *trust.Draft) (signedDraft, error) {
-	r, err := s.Review(c.Context(), base, d, f.depth)
+	r, err := s.Reviews().Draft(c.Context(), base, d, f.depth)
 	if err != nil {
 		return signedDraft{}, err
 	}
@@ -273,13 +273,13 @@ func (f *signFlags) sign(c *cobra.Command, s *operator.Session, base *trust.View
 			return signedDraft{}, err
 		}
 	}
-	if _, err := s.Signers(base, d, f.names); err != nil {
+	if _, err := s.Repository().Signers(base, d, f.names); err != nil {
 		return signedDraft{}, err
 	}
 	if !f.yes && !confirmReview(c, "Sign this?", r) {
 		return signedDraft{}, webjob.Errorf(webjob.Refused, "not signed")
 	}
-	handed, err := s.Hand(c.Context(), base, d, f.names)
+	handed, err := s.Repository().Hand(c.Context(), base, d, f.names)
 	if err != nil {
 		return signedDraft{}, err
 	}
@@ -334,7 +334,7 @@ func repoPinCommand(open openHome) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := s.Pin(c.Context(), want); err != nil {
+			if _, err := s.Repository().Pin(c.Context(), want); err != nil {
 				return fmt.Errorf("repo pin: %w", err)
 			}
 			return showRepository(c, s)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -19,7 +18,7 @@ import (
 
 // proposal makes a draft of what the repository is now; nil says that there is nothing
 // to change.
-type proposal func(ctx context.Context, s *operator.Session, h *operator.Home, r *operator.Repository) (*trust.Draft, error)
+type proposal func(h *operator.Home, r *operator.RepositoryState) (*trust.Draft, error)
 
 // propose makes a draft, shows it, signs it with the keys and hands it in.
 func propose(c *cobra.Command, open openHome, what string, f *proposeFlags, make proposal) error {
@@ -31,14 +30,14 @@ func propose(c *cobra.Command, open openHome, what string, f *proposeFlags, make
 	if err != nil {
 		return err
 	}
-	r, err := s.RepositoryAsSeen(c.Context())
+	r, err := s.Repository().GetAsSeen(c.Context())
 	if err == nil && r.View == nil {
 		_, err = h.PinnedRepository()
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	d, err := make(c.Context(), s, h, r)
+	d, err := make(h, r)
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
@@ -46,13 +45,13 @@ func propose(c *cobra.Command, open openHome, what string, f *proposeFlags, make
 		c.PrintErrf("%s: nothing is to be done\n", what)
 		return nil
 	}
-	if _, err := s.Signers(r.View, d, f.names); err != nil {
+	if _, err := s.Repository().Signers(r.View, d, f.names); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	if err := showDraft(c, s, r.View, d, f.depth); err != nil {
+	if err := showDraft(c, s.Reviews(), r.View, d, f.depth); err != nil {
 		return err
 	}
-	response, err := s.Hand(c.Context(), r.View, d, f.names)
+	response, err := s.Repository().Hand(c.Context(), r.View, d, f.names)
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
@@ -88,7 +87,7 @@ people who stay; a rule that would lose too many is to be changed first.`,
 		Example: `  webjobctl repo rotate alice carol dave --threshold 2     bob's key was lost`,
 		RunE: func(c *cobra.Command, args []string) error {
 			names = args
-			return propose(c, open, "repo rotate", f, func(_ context.Context, _ *operator.Session, h *operator.Home, r *operator.Repository) (*trust.Draft, error) {
+			return propose(c, open, "repo rotate", f, func(h *operator.Home, r *operator.RepositoryState) (*trust.Draft, error) {
 				people, err := h.People(names)
 				if err != nil {
 					return nil, err
@@ -118,7 +117,7 @@ func repoDelegateCommand(open openHome) *cobra.Command {
 		Use: "delegate TEAM", Short: "Let a team sign the jobs of its own names, and nobody else", Args: cobra.ExactArgs(1),
 		Example: `  webjobctl repo delegate web --jobs 'web-*' --by dora --by emil --threshold 2`,
 		RunE: func(c *cobra.Command, args []string) error {
-			return propose(c, open, "repo delegate", f, func(_ context.Context, _ *operator.Session, h *operator.Home, r *operator.Repository) (*trust.Draft, error) {
+			return propose(c, open, "repo delegate", f, func(h *operator.Home, r *operator.RepositoryState) (*trust.Draft, error) {
 				people, err := h.People(keys)
 				if err != nil {
 					return nil, err
@@ -147,7 +146,7 @@ func repoRenewCommand(open openHome) *cobra.Command {
 	c := &cobra.Command{
 		Use: "renew", Short: "Sign anew what expires soon", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return propose(c, open, "repo renew", f, func(_ context.Context, _ *operator.Session, _ *operator.Home, r *operator.Repository) (*trust.Draft, error) {
+			return propose(c, open, "repo renew", f, func(_ *operator.Home, r *operator.RepositoryState) (*trust.Draft, error) {
 				now := time.Now()
 				return trust.ProposeRenewal(r.View, now.Add(within), now)
 			})
@@ -169,7 +168,7 @@ that nobody signed: only for laboratories.`,
 		Example: `  webjobctl repo policy show >policy.json
   webjobctl repo policy set policy.json`,
 		RunE: func(c *cobra.Command, args []string) error {
-			return propose(c, open, "repo policy set", f, func(_ context.Context, _ *operator.Session, _ *operator.Home, r *operator.Repository) (*trust.Draft, error) {
+			return propose(c, open, "repo policy set", f, func(_ *operator.Home, r *operator.RepositoryState) (*trust.Draft, error) {
 				text, err := os.ReadFile(args[0])
 				if err != nil {
 					return nil, webjob.Errorf(webjob.Invalid, "%w", err)
@@ -200,7 +199,7 @@ that nobody signed: only for laboratories.`,
 			if err != nil {
 				return err
 			}
-			r, err := s.RepositoryAsSeen(c.Context())
+			r, err := s.Repository().GetAsSeen(c.Context())
 			if err != nil {
 				return fmt.Errorf("repo policy show: %w", err)
 			}

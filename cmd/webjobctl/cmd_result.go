@@ -107,7 +107,7 @@ func resultShowCommand(open openHome) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			detail, record, err := s.Result(c.Context(), args[0])
+			detail, record, err := s.Results().Get(c.Context(), args[0])
 			if err != nil {
 				return fmt.Errorf("result show: %w", err)
 			}
@@ -126,7 +126,7 @@ func resultShowCommand(open openHome) *cobra.Command {
 				if part.Name == webjob.Files || part.Name == webjob.Contents {
 					continue
 				}
-				if err := excerpt(c, s, record, part); err != nil {
+				if err := excerpt(c, s.Results(), record, part); err != nil {
 					return fmt.Errorf("result show: %w", err)
 				}
 			}
@@ -158,7 +158,7 @@ func noteFields(n webjob.Note) []cli.Field {
 const excerptLines = 40
 
 // excerpt shows the first lines of a stream, made safe for a terminal.
-func excerpt(c *cobra.Command, s *operator.Session, record *webjob.Record, part webjob.Stream) error {
+func excerpt(c *cobra.Command, results operator.Results, record *webjob.Record, part webjob.Stream) error {
 	if part.Size == 0 {
 		return nil
 	}
@@ -167,7 +167,7 @@ func excerpt(c *cobra.Command, s *operator.Session, record *webjob.Record, part 
 		_, err := fmt.Fprintf(c.OutOrStdout(), "\n%s: %s, get it with webjobctl result get %s\n", part.Name, cli.Bytes(part.Size), record.Run)
 		return err
 	}
-	if err := s.WritePart(c.Context(), record, part, &text); err != nil {
+	if err := results.WritePart(c.Context(), record, part, &text); err != nil {
 		return err
 	}
 	lines := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
@@ -199,7 +199,7 @@ to standard output.`,
 				return err
 			}
 			if len(args) == 2 {
-				_, record, err := s.Result(c.Context(), args[0])
+				_, record, err := s.Results().Get(c.Context(), args[0])
 				if err != nil {
 					return fmt.Errorf("result get: %w", err)
 				}
@@ -207,12 +207,12 @@ to standard output.`,
 				if !found {
 					return fmt.Errorf("result get: run %s has no part %q", args[0], args[1])
 				}
-				return s.WritePart(c.Context(), record, part, c.OutOrStdout())
+				return s.Results().WritePart(c.Context(), record, part, c.OutOrStdout())
 			}
 			if to == "" {
 				to = args[0]
 			}
-			saved, err := s.SaveResult(c.Context(), args[0], to)
+			saved, err := s.Results().Save(c.Context(), args[0], to)
 			if err != nil {
 				return fmt.Errorf("result get: %w", err)
 			}

@@ -34,7 +34,8 @@ you alone and never executable. Everything is checked against the digests in the
 			if err != nil {
 				return err
 			}
-			_, record, err := s.Result(c.Context(), args[0])
+			results := s.Results()
+			_, record, err := results.Get(c.Context(), args[0])
 			if err != nil {
 				return fmt.Errorf("result files: %w", err)
 			}
@@ -42,7 +43,7 @@ you alone and never executable. Everything is checked against the digests in the
 				return match == "" || doublestar.MatchUnvalidated(match, f.Path)
 			}
 			if to != "" {
-				restored, err := s.RestoreCollected(c.Context(), record, to, want)
+				restored, err := results.RestoreFiles(c.Context(), record, to, want)
 				if err != nil {
 					return fmt.Errorf("result files: %w", err)
 				}
@@ -52,7 +53,7 @@ you alone and never executable. Everything is checked against the digests in the
 				})
 			}
 			var list []*webjob.CollectedFile
-			if err := s.CollectedFiles(c.Context(), record, func(f *webjob.CollectedFile) error {
+			if err := results.Files(c.Context(), record, func(f *webjob.CollectedFile) error {
 				if len(args) == 2 && f.Path == args[1] && f.Type != webjob.NoFile || len(args) == 1 && want(f) {
 					list = append(list, f)
 				}
@@ -66,7 +67,7 @@ you alone and never executable. Everything is checked against the digests in the
 			if len(list) == 0 {
 				return fmt.Errorf("result files: run %s has no file %q in its list", args[0], args[1])
 			}
-			if err := s.WriteCollected(c.Context(), record, list[0], c.OutOrStdout()); err != nil {
+			if err := results.WriteFile(c.Context(), record, list[0], c.OutOrStdout()); err != nil {
 				return fmt.Errorf("result files: %w", err)
 			}
 			return nil

@@ -64,7 +64,7 @@ func newToken(c *cobra.Command, open openHome, request api.NewTokenRequest) erro
 	if err != nil {
 		return err
 	}
-	token, kept, err := s.NewToken(c.Context(), request)
+	token, kept, err := s.Tokens().New(c.Context(), request)
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", c.Parent().Name(), c.Name(), err)
 	}

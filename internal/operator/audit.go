@@ -34,12 +34,15 @@ type AuditReport struct {
 	Before  *AuditHead `json:"before,omitempty"` // up to which it was verified last time
 }
 
-// EachAct visits entries of the audit log, page by page.
-func (s *Session) EachAct(ctx context.Context, filter webjob.ActFilter, visit func(webjob.AuditEntry) error) error {
+// AuditLog reads the audit log of the server.
+type AuditLog struct{ session *Session }
+
+// Each visits entries of the audit log, page by page.
+func (a AuditLog) Each(ctx context.Context, filter webjob.ActFilter, visit func(webjob.AuditEntry) error) error {
 	filter.Page.Limit = webjob.MaxPage
 	for {
 		var list api.List[webjob.AuditEntry]
-		if err := s.Call(ctx, http.MethodGet, api.PathAudit, api.EncodeActFilter(filter), nil, &list); err != nil {
+		if err := a.session.Call(ctx, http.MethodGet, api.PathAudit, api.EncodeActFilter(filter), nil, &list); err != nil {
 			return err
 		}
 		for _, e := range list.Items {
@@ -84,31 +87,31 @@ func (c *auditChain) report() (AuditReport, error) {
 	return AuditReport{Entries: c.head.Sequence, Head: c.head, Before: c.known}, nil
 }
 
-// VerifyAudit walks the whole audit log of the server and checks that no entry was changed,
+// Verify walks the whole audit log of the server and checks that no entry was changed,
 // removed or put in, and that it goes on from what was verified in this folder last time.
-func (s *Session) VerifyAudit(ctx context.Context) (AuditReport, error) {
-	heads, err := s.home.auditHeads()
+func (a AuditLog) Verify(ctx context.Context) (AuditReport, error) {
+	heads, err := a.session.home.auditHeads()
 	if err != nil {
 		return AuditReport{}, err
 	}
 	var known *AuditHead
-	if head, found := heads[s.Base()]; found {
+	if head, found := heads[a.session.Base()]; found {
 		known = &head
 	}
 	chain := newAuditChain(known)
-	if err := s.EachAct(ctx, webjob.ActFilter{}, chain.add); err != nil {
+	if err := a.Each(ctx, webjob.ActFilter{}, chain.add); err != nil {
 		return AuditReport{}, err
 	}
 	report, err := chain.report()
 	if err != nil {
 		return report, err
 	}
-	heads[s.Base()] = report.Head
+	heads[a.session.Base()] = report.Head
 	encoded, err := json.Marshal(heads)
 	if err != nil {
 		return report, err
 	}
-	return report, s.home.replaceFile(auditFile, encoded)
+	return report, a.session.home.replaceFile(auditFile, encoded)
 }
 
 // auditHeads returns up to where audit logs were verified, by the address of the server.

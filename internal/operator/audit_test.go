@@ -69,7 +69,7 @@ func TestAuditIsVerified(t *testing.T) {
 	s := auditServer(t, &log)
 	verify := func(says string) AuditReport {
 		t.Helper()
-		report, err := s.VerifyAudit(t.Context())
+		report, err := s.Audit().Verify(t.Context())
 		if says == "" && err != nil || says != "" && (webjob.KindOf(err) != webjob.Refused || !strings.Contains(err.Error(), says)) {
 			t.Fatalf("got %v, want %q", err, says)
 		}
@@ -101,7 +101,7 @@ func TestExportIsExact(t *testing.T) {
 	log := chained(t, 5, "odd")
 	s := auditServer(t, &log)
 	var file bytes.Buffer
-	if err := s.EachAct(t.Context(), webjob.ActFilter{}, func(e webjob.AuditEntry) error { return WriteAct(&file, e) }); err != nil {
+	if err := s.Audit().Each(t.Context(), webjob.ActFilter{}, func(e webjob.AuditEntry) error { return WriteAct(&file, e) }); err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range log {

@@ -24,9 +24,9 @@ import (
 // maxCollectedLine bounds a line of the list of collected files, in bytes.
 const maxCollectedLine = 1 << 20
 
-// CollectedFiles calls visit for every file that a run collected, in the list's order,
+// Files calls visit for every file that a run collected, in the list's order,
 // after the list was checked against the record.
-func (s *Session) CollectedFiles(ctx context.Context, record *webjob.Record, visit func(*webjob.CollectedFile) error) error {
+func (r Results) Files(ctx context.Context, record *webjob.Record, visit func(*webjob.CollectedFile) error) error {
 	list, found := record.Part(webjob.Files)
 	contents, foundContents := record.Part(webjob.Contents)
 	if !found || !foundContents {
@@ -37,7 +37,7 @@ func (s *Session) CollectedFiles(ctx context.Context, record *webjob.Record, vis
 		return webjob.Errorf(webjob.Unavailable, "%w", err)
 	}
 	defer func() { _, _ = f.Close(), os.Remove(f.Name()) }() // only a copy
-	if err := s.WritePart(ctx, record, list, f); err != nil {
+	if err := r.WritePart(ctx, record, list, f); err != nil {
 		return err
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
@@ -63,16 +63,16 @@ func (s *Session) CollectedFiles(ctx context.Context, record *webjob.Record, vis
 	return nil
 }
 
-// WriteCollected writes the content of a collected file to w and checks its digest.
+// WriteFile writes the content of a collected file to w and checks its digest.
 // Holes are written as zeros, or left out where w is a file that can skip them.
-func (s *Session) WriteCollected(ctx context.Context, record *webjob.Record, f *webjob.CollectedFile, w io.Writer) error {
+func (r Results) WriteFile(ctx context.Context, record *webjob.Record, f *webjob.CollectedFile, w io.Writer) error {
 	if !f.HasContent() {
 		return webjob.Errorf(webjob.NotFound, "the content of %s was not taken: %s", f.Path, reasonWithout(f))
 	}
 	stored := io.Reader(strings.NewReader(""))
 	if f.Stored > 0 {
 		header := http.Header{"Range": {fmt.Sprintf("bytes=%d-%d", f.Offset, f.Offset+f.Stored-1)}}
-		response, err := s.Send(ctx, http.MethodGet, api.ResultPath(record.Run, "parts", webjob.Contents), header, nil, -1)
+		response, err := r.session.Send(ctx, http.MethodGet, api.ResultPath(record.Run, "parts", webjob.Contents), header, nil, -1)
 		if err != nil {
 			return err
 		}
@@ -156,11 +156,11 @@ type Restored struct {
 	Bytes int64 `json:"bytes"`
 }
 
-// RestoreCollected writes the contents of the files that want chooses below dir, which it
+// RestoreFiles writes the contents of the files that want chooses below dir, which it
 // makes: each under its own path, with its time of modification and no permissions but
 // this user's. Links, owners and everything that is not a file stay in the list.
 // Nothing is overwritten and nothing is written outside of dir.
-func (s *Session) RestoreCollected(ctx context.Context, record *webjob.Record, dir string, want func(*webjob.CollectedFile) bool) (Restored, error) {
+func (r Results) RestoreFiles(ctx context.Context, record *webjob.Record, dir string, want func(*webjob.CollectedFile) bool) (Restored, error) {
 	var restored Restored
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return restored, webjob.Errorf(webjob.Invalid, "%w", err)
@@ -170,11 +170,11 @@ func (s *Session) RestoreCollected(ctx context.Context, record *webjob.Record, d
 		return restored, webjob.Errorf(webjob.Invalid, "%w", err)
 	}
 	defer func() { _ = root.Close() }() // files were closed one by one
-	err = s.CollectedFiles(ctx, record, func(f *webjob.CollectedFile) error {
+	err = r.Files(ctx, record, func(f *webjob.CollectedFile) error {
 		if !f.HasContent() || !want(f) {
 			return nil
 		}
-		if err := s.restore(ctx, record, f, root); err != nil {
+		if err := r.restore(ctx, record, f, root); err != nil {
 			return err
 		}
 		restored.Files++
@@ -184,7 +184,7 @@ func (s *Session) RestoreCollected(ctx context.Context, record *webjob.Record, d
 	return restored, err
 }
 
-func (s *Session) restore(ctx context.Context, record *webjob.Record, f *webjob.CollectedFile, root *os.Root) error {
+func (r Results) restore(ctx context.Context, record *webjob.Record, f *webjob.CollectedFile, root *os.Root) error {
 	name, err := placeOf(f)
 	if err != nil {
 		return err
@@ -199,7 +199,7 @@ func (s *Session) restore(ctx context.Context, record *webjob.Record, f *webjob.
 	if err != nil {
 		return webjob.Errorf(webjob.Invalid, "%w", err)
 	}
-	if err := errors.Join(s.WriteCollected(ctx, record, f, out), out.Close()); err != nil {
+	if err := errors.Join(r.WriteFile(ctx, record, f, out), out.Close()); err != nil {
 		return errors.Join(err, root.Remove(name))
 	}
 	return root.Chtimes(name, f.Modified, f.Modified)

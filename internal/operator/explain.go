@@ -13,6 +13,13 @@ import (
 	"webjob.dev/webjob/internal/trust"
 )
 
+// Reviews shows people what they are about to sign: the change of a draft, or an order, and
+// what would run because of it.
+type Reviews struct {
+	repository Repository
+	jobs       Jobs
+}
+
 // Review is what people are shown before they sign: lines that are safe for a terminal.
 type Review struct {
 	ID       string   `json:"id,omitempty"`
@@ -30,13 +37,13 @@ type Depth struct {
 	Details bool // each role, and exact manifests
 }
 
-// Review shows what a draft changes, and what would run because of it. base is nil for
+// Draft shows what a draft changes, and what would run because of it. base is nil for
 // a first draft. Everything is taken from what is signed, down to the payloads, which
 // come from the server and are checked against their digests.
-func (s *Session) Review(ctx context.Context, base *trust.View, d *trust.Draft, depth Depth) (*Review, error) {
-	names := s.namesIn(base)
+func (v Reviews) Draft(ctx context.Context, base *trust.View, d *trust.Draft, depth Depth) (*Review, error) {
+	names := v.repository.namesIn(base)
 	if p, err := trust.ParsePolicy(d.Contents[trust.PolicyPath]); err == nil {
-		names = s.Names(p)
+		names = v.repository.Names(p)
 	}
 	changes, err := d.Changes(base, time.Now(), names)
 	if err != nil {
@@ -46,7 +53,7 @@ func (s *Session) Review(ctx context.Context, base *trust.View, d *trust.Draft, 
 	if err != nil {
 		return nil, err
 	}
-	e := &explanation{session: s, base: base, draft: d, depth: depth, page: review.NewPage(depth.Whole), shown: map[webjob.Digest]bool{}}
+	e := &explanation{reviews: v, base: base, draft: d, depth: depth, page: review.NewPage(depth.Whole), shown: map[webjob.Digest]bool{}}
 	for _, path := range slices.Sorted(maps.Keys(d.Contents)) {
 		if err := e.content(ctx, path); err != nil {
 			return nil, err
@@ -67,7 +74,7 @@ func (s *Session) Review(ctx context.Context, base *trust.View, d *trust.Draft, 
 
 // explanation is a review under way.
 type explanation struct {
-	session *Session
+	reviews Reviews
 	base    *trust.View
 	draft   *trust.Draft
 	depth   Depth

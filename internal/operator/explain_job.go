@@ -78,7 +78,7 @@ func earlier(index *trust.JobIndex, v trust.IndexVersion) *trust.IndexVersion {
 
 // version shows one version of a job.
 func (e *explanation) version(ctx context.Context, job string, v trust.IndexVersion, before *trust.IndexVersion) error {
-	m, err := e.session.draftManifest(ctx, e.draft, job, v)
+	m, err := e.reviews.jobs.draftManifest(ctx, e.draft, job, v)
 	if err != nil {
 		return err
 	}
@@ -87,42 +87,22 @@ func (e *explanation) version(ctx context.Context, job string, v trust.IndexVers
 		e.brief = append(e.brief, fmt.Sprintf("what %s version %d runs: its description and its payloads", job, v.Version))
 		return nil
 	}
-	return e.session.show(ctx, e.page, m, before, e.depth)
-}
-
-// draftManifest returns the manifest of a version that an index in a draft lists: from
-// the draft or, when it was published before, from the server.
-func (s *Session) draftManifest(ctx context.Context, d *trust.Draft, job string, v trust.IndexVersion) (*trust.SignedManifest, error) {
-	var m *trust.SignedManifest
-	var err error
-	i := slices.IndexFunc(d.Manifests, func(text []byte) bool { return webjob.DigestOf(text) == v.Manifest })
-	if i >= 0 {
-		m, err = trust.ParseManifest(d.Manifests[i], v.Manifest, time.Now())
-	} else {
-		m, err = s.manifest(ctx, job, v, time.Now())
-	}
-	if err != nil {
-		return nil, webjob.Errorf(webjob.KindOf(err), "the draft lists %s version %d, and what that is cannot be shown, so do not sign it: %w", job, v.Version, err)
-	}
-	if m.Name != job || m.Version != v.Version || m.Scope != v.Scope {
-		return nil, webjob.Errorf(webjob.Refused, "the draft lists %s version %d for %s, and its manifest is of %s version %d for %s; do not sign it", job, v.Version, v.Scope, m.Name, m.Version, m.Scope)
-	}
-	return m, nil
+	return e.reviews.show(ctx, e.page, m, before, e.depth)
 }
 
 // show puts on a page what a version runs, compared with the one before, if any.
-func (s *Session) show(ctx context.Context, page *review.Page, m *trust.SignedManifest, before *trust.IndexVersion, depth Depth) error {
+func (v Reviews) show(ctx context.Context, page *review.Page, m *trust.SignedManifest, before *trust.IndexVersion, depth Depth) error {
 	page.Say("%s version %d, manifest %s", m.Name, m.Version, m.Digest)
 	var old *webjob.Manifest
 	if before != nil {
-		was, err := s.manifest(ctx, m.Name, *before, time.Time{}) // also when it has expired
+		was, err := v.jobs.manifest(ctx, m.Name, *before, time.Time{}) // also when it has expired
 		if err != nil {
 			page.Say("  ! version %d cannot be compared, so all is shown: %s", before.Version, err)
 		} else {
 			old = &was.Manifest
 		}
 	}
-	if err := page.Version(&m.Manifest, old, s.opener(ctx)); err != nil {
+	if err := page.Version(&m.Manifest, old, v.jobs.opener(ctx)); err != nil {
 		return webjob.Errorf(webjob.KindOf(err), "%w; what is not seen should not be signed (--brief signs it unseen)", err)
 	}
 	if depth.Details {
@@ -139,14 +119,14 @@ func (s *Session) show(ctx context.Context, page *review.Page, m *trust.SignedMa
 }
 
 // opener gets payloads from the server.
-func (s *Session) opener(ctx context.Context) review.Opener {
+func (j Jobs) opener(ctx context.Context) review.Opener {
 	return func(p webjob.Payload) (review.File, error) {
 		f, err := os.CreateTemp("", "webjob-payload-")
 		if err != nil {
 			return nil, webjob.Errorf(webjob.Unavailable, "%w", err)
 		}
 		copied := &temporary{f}
-		if err := s.WritePayload(ctx, p, f); err != nil {
+		if err := j.WritePayload(ctx, p, f); err != nil {
 			_ = copied.Close() // not whole
 			return nil, err
 		}
@@ -169,8 +149,8 @@ func (t *temporary) Close() error {
 	return err
 }
 
-// ReviewOrder shows what an order asks for and what would run because of it.
-func (s *Session) ReviewOrder(ctx context.Context, p *Pending, depth Depth) (*Review, error) {
+// Order shows what an order asks for and what would run because of it.
+func (v Reviews) Order(ctx context.Context, p *Pending, depth Depth) (*Review, error) {
 	o, m := p.Signed, p.Manifest
 	terms := review.NewPage(false)
 	terms.Say("Order %s would run %s version %d: %s", o.ID, o.Job, o.Version, m.Description)
@@ -195,13 +175,13 @@ func (s *Session) ReviewOrder(ctx context.Context, p *Pending, depth Depth) (*Re
 	if before != nil && !depth.Whole {
 		// An order may run what its signer has never seen: a payload that did not change is
 		// no less worth a look.
-		old, err := s.manifest(ctx, o.Job, *before, time.Time{})
+		old, err := v.jobs.manifest(ctx, o.Job, *before, time.Time{})
 		if err == nil && samePayloads(old.Payloads, m.Payloads) {
 			before = nil
 		}
 	}
 	page := review.NewPage(depth.Whole)
-	if err := s.show(ctx, page, m, before, depth); err != nil {
+	if err := v.show(ctx, page, m, before, depth); err != nil {
 		return nil, err
 	}
 	r.Shown, r.NotShown = page.Lines, page.NotShown()

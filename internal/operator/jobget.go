@@ -19,8 +19,8 @@ import (
 )
 
 // WritePayload writes a payload to w. An error says that what was written is not it.
-func (s *Session) WritePayload(ctx context.Context, p webjob.Payload, w io.Writer) error {
-	response, err := s.Send(ctx, http.MethodGet, api.OperatorBlobPath(p.Digest), nil, nil, -1)
+func (j Jobs) WritePayload(ctx context.Context, p webjob.Payload, w io.Writer) error {
+	response, err := j.session.Send(ctx, http.MethodGet, api.OperatorBlobPath(p.Digest), nil, nil, -1)
 	if err != nil {
 		return err
 	}
@@ -55,13 +55,13 @@ type SavedJob struct {
 	Files    []string      `json:"files"`
 }
 
-// SaveJob gets a version of a job, checks it against what was signed, or is proposed, and
+// Save gets a version of a job, checks it against what was signed, or is proposed, and
 // writes manifest and payloads to new files in a folder, which it makes. What is there is
 // never overwritten.
-func (s *Session) SaveJob(ctx context.Context, q JobRequest) (SavedJob, error) {
-	find := s.published
+func (j Jobs) Save(ctx context.Context, q JobRequest) (SavedJob, error) {
+	find := j.published
 	if q.Draft != "" {
-		find = s.proposed
+		find = j.proposed
 	}
 	saved := SavedJob{Name: q.Name, Draft: q.Draft}
 	m, by, err := find(ctx, q)
@@ -95,12 +95,12 @@ func (s *Session) SaveJob(ctx context.Context, q JobRequest) (SavedJob, error) {
 		case err != nil:
 			return saved, err
 		case p.Bundle == nil:
-			err = save(name, func(w io.Writer) error { return s.WritePayload(ctx, p, w) })
+			err = save(name, func(w io.Writer) error { return j.WritePayload(ctx, p, w) })
 		case !q.Unpack:
-			err = save(name+".tar.zst", func(w io.Writer) error { return s.WritePayload(ctx, p, w) })
+			err = save(name+".tar.zst", func(w io.Writer) error { return j.WritePayload(ctx, p, w) })
 		default:
 			dir := filepath.Join(q.To, name)
-			if err = s.unpack(ctx, p, dir); err == nil {
+			if err = j.unpack(ctx, p, dir); err == nil {
 				saved.Files = append(saved.Files, dir)
 			}
 		}
@@ -124,8 +124,8 @@ func saveNew(file string, write func(io.Writer) error) error {
 }
 
 // unpack unpacks a bundle into a new folder.
-func (s *Session) unpack(ctx context.Context, p webjob.Payload, dir string) error {
-	f, err := s.opener(ctx)(p)
+func (j Jobs) unpack(ctx context.Context, p webjob.Payload, dir string) error {
+	f, err := j.opener(ctx)(p)
 	if err != nil {
 		return err
 	}
@@ -144,8 +144,8 @@ func (s *Session) unpack(ctx context.Context, p webjob.Payload, dir string) erro
 }
 
 // published finds a version that the signed job repository lists, and who signed it.
-func (s *Session) published(ctx context.Context, q JobRequest) (*trust.SignedManifest, []string, error) {
-	r, err := s.trusted(ctx)
+func (j Jobs) published(ctx context.Context, q JobRequest) (*trust.SignedManifest, []string, error) {
+	r, err := j.repository.trusted(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -153,17 +153,17 @@ func (s *Session) published(ctx context.Context, q JobRequest) (*trust.SignedMan
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := s.manifest(ctx, q.Name, signed, time.Time{}) // also when it has expired
+	m, err := j.manifest(ctx, q.Name, signed, time.Time{}) // also when it has expired
 	if err != nil {
 		return nil, nil, err
 	}
-	by, err := s.signersOf(r, q.Name)
+	by, err := j.repository.signersOf(r, q.Name)
 	return m, by, err
 }
 
 // proposed finds a version that a draft lists.
-func (s *Session) proposed(ctx context.Context, q JobRequest) (*trust.SignedManifest, []string, error) {
-	r, err := s.RepositoryAsSeen(ctx)
+func (j Jobs) proposed(ctx context.Context, q JobRequest) (*trust.SignedManifest, []string, error) {
+	r, err := j.repository.GetAsSeen(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -171,7 +171,7 @@ func (s *Session) proposed(ctx context.Context, q JobRequest) (*trust.SignedMani
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, err := d.Changes(r.View, time.Now(), s.Names(nil)); err != nil {
+	if _, err := d.Changes(r.View, time.Now(), j.repository.Names(nil)); err != nil {
 		return nil, nil, err
 	}
 	content := d.Contents[trust.JobPath(q.Name)]
@@ -190,12 +190,12 @@ func (s *Session) proposed(ctx context.Context, q JobRequest) (*trust.SignedMani
 	if err != nil {
 		return nil, nil, webjob.Errorf(webjob.NotFound, "draft %s lists no such version of %s", d.ID, q.Name)
 	}
-	m, err := s.draftManifest(ctx, d, q.Name, v)
+	m, err := j.draftManifest(ctx, d, q.Name, v)
 	return m, nil, err
 }
 
 // Draft returns the draft with the id among those that wait.
-func (r *Repository) Draft(id string) (*trust.Draft, error) {
+func (r *RepositoryState) Draft(id string) (*trust.Draft, error) {
 	i := slices.IndexFunc(r.Drafts, func(d *trust.Draft) bool { return d.ID == id })
 	if i < 0 {
 		return nil, webjob.Errorf(webjob.NotFound, "there is no draft %.40q; webjobctl repo status shows what waits", id)

@@ -15,6 +15,13 @@ import (
 	"webjob.dev/webjob/internal/trust"
 )
 
+// Orders gives orders, and adds signatures to those of others.
+type Orders struct {
+	session    *Session
+	repository Repository
+	jobs       Jobs
+}
+
 // OrderPlan is an order before it is signed: its job may still be "the newest".
 type OrderPlan struct {
 	webjob.Order
@@ -46,8 +53,8 @@ func ParseJobReference(text string) (name string, version int64, err error) {
 
 // Complete fills in the version and the manifest of the job, from what was signed: the
 // server's word does not count.
-func (s *Session) Complete(ctx context.Context, p *OrderPlan) (*trust.SignedManifest, error) {
-	r, err := s.trusted(ctx)
+func (o Orders) Complete(ctx context.Context, p *OrderPlan) (*trust.SignedManifest, error) {
+	r, err := o.repository.trusted(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +63,7 @@ func (s *Session) Complete(ctx context.Context, p *OrderPlan) (*trust.SignedMani
 		return nil, err
 	}
 	p.Version = signed.Version
-	m, err := s.manifest(ctx, p.Job, signed, time.Now())
+	m, err := o.jobs.manifest(ctx, p.Job, signed, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -67,92 +74,19 @@ func (s *Session) Complete(ctx context.Context, p *OrderPlan) (*trust.SignedMani
 	return m, nil
 }
 
-// listed finds a version, the newest when it is 0, in the signed index of a job.
-func listed(r *trust.View, job string, version int64) (trust.IndexVersion, *trust.JobIndex, error) {
-	index, err := r.Index(job)
-	if webjob.KindOf(err) == webjob.NotFound {
-		return trust.IndexVersion{}, nil, webjob.Errorf(webjob.NotFound, "job %s is not published; webjobctl job list shows what is", job)
-	}
-	if err != nil {
-		return trust.IndexVersion{}, nil, err
-	}
-	if version == 0 {
-		if len(index.Versions) == 0 {
-			return trust.IndexVersion{}, nil, webjob.Errorf(webjob.Conflict, "every version of job %s was withdrawn; publish it anew", job)
-		}
-		return index.Versions[len(index.Versions)-1], index, nil
-	}
-	signed, err := index.Version(version)
-	if err != nil && version <= index.Latest {
-		return signed, nil, webjob.Errorf(webjob.Conflict, "job %s version %d was withdrawn; name another version, as in %s@N", job, version, job)
-	}
-	if err != nil {
-		return signed, nil, webjob.Errorf(webjob.NotFound, "job %s has no version %d; the latest is %d", job, version, index.Latest)
-	}
-	return signed, index, nil
-}
-
-// manifest gets the manifest of a version that an index names.
-func (s *Session) manifest(ctx context.Context, job string, signed trust.IndexVersion, now time.Time) (*trust.SignedManifest, error) {
-	var detail api.JobDetail
-	if err := s.Call(ctx, http.MethodGet, api.OperatorJobPath(job, strconv.FormatInt(signed.Version, 10)), nil, nil, &detail); err != nil {
-		return nil, err
-	}
-	return trust.ParseManifest(detail.Text, signed.Manifest, now)
-}
-
-// Verify finds a published version in the signed job repository and returns its
-// manifest with the names of who signed. A version that was withdrawn is shown as its
-// publisher signed it: by nobody any more.
-func (s *Session) Verify(ctx context.Context, v api.JobDetail) (m *trust.SignedManifest, by []string, err error) {
-	r, err := s.trusted(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	index, err := r.Index(v.Name)
-	if err != nil {
-		return nil, nil, err
-	}
-	// Judged at the time of publication, so that an expired version can be shown.
-	signed, err := index.Version(v.Version)
-	if webjob.KindOf(err) == webjob.NotFound && !v.WithdrawnAt.IsZero() {
-		m, err = trust.ParseManifest(v.Text, v.Manifest, v.PublishedAt)
-		return m, []string{"nobody: it was withdrawn"}, err
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	if m, err = trust.ParseManifest(v.Text, signed.Manifest, v.PublishedAt); err != nil {
-		return nil, nil, err
-	}
-	by, err = s.signersOf(r, v.Name)
-	return m, by, err
-}
-
-// signersOf returns the names of who signed the index of a job.
-func (s *Session) signersOf(r *trust.View, job string) (by []string, err error) {
-	ids, err := r.SignedBy(trust.JobPath(job))
-	names := s.namesIn(r)
-	for _, id := range ids {
-		by = append(by, names(id))
-	}
-	slices.Sort(by)
-	return by, err
-}
-
 // submitAttempts is how often a signed order is sent to a server that does not answer.
 // It is the same order each time, so it is taken once.
 const submitAttempts = 3
 
 // Submit signs the order and hands it to the server.
-func (s *Session) Submit(ctx context.Context, p *OrderPlan) (webjob.OrderStatus, error) {
+func (o Orders) Submit(ctx context.Context, p *OrderPlan) (webjob.OrderStatus, error) {
 	var status webjob.OrderStatus
 	envelope, err := trust.SignOrder(&p.Order, p.Keys...)
 	if err != nil {
 		return status, err
 	}
 	for attempt := 1; ; attempt++ {
-		err = s.Call(ctx, http.MethodPost, api.PathOrders, nil, api.OrderRequest{Envelope: envelope}, &status)
+		err = o.session.Call(ctx, http.MethodPost, api.PathOrders, nil, api.OrderRequest{Envelope: envelope}, &status)
 		if webjob.KindOf(err) != webjob.Unavailable || attempt == submitAttempts || ctx.Err() != nil {
 			return status, err
 		}
@@ -176,8 +110,8 @@ type Pending struct {
 }
 
 // Pending returns an order as it is signed, verified as far as it goes.
-func (s *Session) Pending(ctx context.Context, id string) (*Pending, error) {
-	r, err := s.trusted(ctx)
+func (o Orders) Pending(ctx context.Context, id string) (*Pending, error) {
+	r, err := o.repository.trusted(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +120,7 @@ func (s *Session) Pending(ctx context.Context, id string) (*Pending, error) {
 		return nil, err
 	}
 	var detail api.OrderDetail
-	if err := s.Call(ctx, http.MethodGet, api.OrderPath(id), nil, nil, &detail); err != nil {
+	if err := o.session.Call(ctx, http.MethodGet, api.OrderPath(id), nil, nil, &detail); err != nil {
 		return nil, err
 	}
 	p := &Pending{Status: detail.OrderStatus, Envelope: detail.Envelope}
@@ -204,21 +138,21 @@ func (s *Session) Pending(ctx context.Context, id string) (*Pending, error) {
 	if version.Manifest != p.Signed.Manifest {
 		return nil, webjob.Errorf(webjob.Refused, "order %s is for manifest %s, and %s version %d has %s; do not sign it", id, p.Signed.Manifest.Short(), p.Signed.Job, version.Version, version.Manifest.Short())
 	}
-	if p.Manifest, err = s.manifest(ctx, p.Signed.Job, version, time.Now()); err != nil {
+	if p.Manifest, err = o.jobs.manifest(ctx, p.Signed.Job, version, time.Now()); err != nil {
 		return nil, err
 	}
-	err = s.Call(ctx, http.MethodPost, api.PathSelect, nil, api.SelectRequest{On: p.Signed.On}, &p.Selected)
+	err = o.session.Call(ctx, http.MethodPost, api.PathSelect, nil, api.SelectRequest{On: p.Signed.On}, &p.Selected)
 	return p, err
 }
 
 // Approve adds the keys' signatures to an order that was looked at.
-func (s *Session) Approve(ctx context.Context, p *Pending, keys []*trust.PrivateKey) (webjob.OrderStatus, error) {
+func (o Orders) Approve(ctx context.Context, p *Pending, keys []*trust.PrivateKey) (webjob.OrderStatus, error) {
 	var status webjob.OrderStatus
 	envelope, err := trust.ApproveOrder(p.Envelope, keys...)
 	if err != nil {
 		return status, err
 	}
-	err = s.Call(ctx, http.MethodPost, api.OrderPath(p.Signed.ID, "approve"), nil, api.OrderRequest{Envelope: envelope}, &status)
+	err = o.session.Call(ctx, http.MethodPost, api.OrderPath(p.Signed.ID, "approve"), nil, api.OrderRequest{Envelope: envelope}, &status)
 	return status, err
 }
 

@@ -31,13 +31,13 @@ type Published struct {
 
 // Publish uploads the payloads that the server has not yet, adds the version to the
 // index of its job, and signs that.
-func (s *Session) Publish(ctx context.Context, p Publication) (Published, error) {
+func (j Jobs) Publish(ctx context.Context, p Publication) (Published, error) {
 	d := p.Description
 	var published Published
 	if err := d.Check(); err != nil {
 		return published, err
 	}
-	r, err := s.trusted(ctx)
+	r, err := j.repository.trusted(ctx)
 	if err != nil {
 		return published, err
 	}
@@ -62,14 +62,14 @@ func (s *Session) Publish(ctx context.Context, p Publication) (Published, error)
 		return published, err
 	}
 	for _, payload := range m.Payloads {
-		if err := s.uploadPayload(ctx, payload, files[payload.Digest]); err != nil {
+		if err := j.uploadPayload(ctx, payload, files[payload.Digest]); err != nil {
 			return published, err
 		}
 	}
 	published.JobVersion = webjob.JobVersion{
 		Name: m.Name, Version: m.Version, Scope: m.Scope, Description: m.Description, Manifest: webjob.DigestOf(text), Expires: m.Expires, Payloads: m.Payloads,
 	}
-	published.Draft, err = s.ProposeIndex(ctx, r, index, fmt.Sprintf("publish %s version %d", m.Name, m.Version), p.Keys, text)
+	published.Draft, err = j.propose(ctx, r, index, fmt.Sprintf("publish %s version %d", m.Name, m.Version), p.Keys, text)
 	return published, err
 }
 
@@ -113,9 +113,9 @@ func indexOf(r *trust.View, job string) (*trust.JobIndex, error) {
 	return index, err
 }
 
-// ProposeIndex signs and hands in a new index of a job, with the manifests of versions
+// propose signs and hands in a new index of a job, with the manifests of versions
 // that are new.
-func (s *Session) ProposeIndex(ctx context.Context, r *trust.View, index *trust.JobIndex, summary string, keys []string, manifests ...[]byte) (Handed, error) {
+func (j Jobs) propose(ctx context.Context, r *trust.View, index *trust.JobIndex, summary string, keys []string, manifests ...[]byte) (Handed, error) {
 	content, err := index.Encode()
 	if err != nil {
 		return Handed{}, err
@@ -125,13 +125,13 @@ func (s *Session) ProposeIndex(ctx context.Context, r *trust.View, index *trust.
 		return Handed{}, err
 	}
 	draft.Manifests = manifests
-	return s.Hand(ctx, r, draft, keys)
+	return j.repository.Hand(ctx, r, draft, keys)
 }
 
 // Withdraw proposes to take a version, or all when it is 0, out of the signed index of a
 // job. Nothing changes for anybody before enough people have signed.
-func (s *Session) Withdraw(ctx context.Context, job string, version int64, keys []string) (Handed, error) {
-	r, err := s.trusted(ctx)
+func (j Jobs) Withdraw(ctx context.Context, job string, version int64, keys []string) (Handed, error) {
+	r, err := j.repository.trusted(ctx)
 	if err != nil {
 		return Handed{}, err
 	}
@@ -153,12 +153,12 @@ func (s *Session) Withdraw(ctx context.Context, job string, version int64, keys 
 	if version > 0 {
 		summary = fmt.Sprintf("withdraw %s version %d", job, version)
 	}
-	return s.ProposeIndex(ctx, r, index, summary, keys)
+	return j.propose(ctx, r, index, summary, keys)
 }
 
 // Restore proposes to list versions of a job again that were withdrawn.
-func (s *Session) Restore(ctx context.Context, job string, versions []int64, keys []string) (Handed, error) {
-	r, err := s.trusted(ctx)
+func (j Jobs) Restore(ctx context.Context, job string, versions []int64, keys []string) (Handed, error) {
+	r, err := j.repository.trusted(ctx)
 	if err != nil {
 		return Handed{}, err
 	}
@@ -172,7 +172,7 @@ func (s *Session) Restore(ctx context.Context, job string, versions []int64, key
 	var manifests [][]byte
 	var names []string
 	for _, version := range versions {
-		m, err := s.withdrawn(ctx, job, version)
+		m, err := j.withdrawn(ctx, job, version)
 		if err != nil {
 			return Handed{}, err
 		}
@@ -182,14 +182,14 @@ func (s *Session) Restore(ctx context.Context, job string, versions []int64, key
 		manifests = append(manifests, m.Text)
 		names = append(names, strconv.FormatInt(version, 10))
 	}
-	return s.ProposeIndex(ctx, r, index, fmt.Sprintf("list %s version %s again", job, strings.Join(names, ", ")), keys, manifests...)
+	return j.propose(ctx, r, index, fmt.Sprintf("list %s version %s again", job, strings.Join(names, ", ")), keys, manifests...)
 }
 
 // withdrawn gets the manifest of a version that nothing signed lists any more: it is the
 // server's word, and whoever signs the draft is shown what it is.
-func (s *Session) withdrawn(ctx context.Context, job string, version int64) (*trust.SignedManifest, error) {
+func (j Jobs) withdrawn(ctx context.Context, job string, version int64) (*trust.SignedManifest, error) {
 	var detail api.JobDetail
-	if err := s.Call(ctx, http.MethodGet, api.OperatorJobPath(job, strconv.FormatInt(version, 10)), nil, nil, &detail); err != nil {
+	if err := j.session.Call(ctx, http.MethodGet, api.OperatorJobPath(job, strconv.FormatInt(version, 10)), nil, nil, &detail); err != nil {
 		return nil, err
 	}
 	m, err := trust.ParseManifest(detail.Text, detail.Manifest, time.Now())
@@ -199,25 +199,8 @@ func (s *Session) withdrawn(ctx context.Context, job string, version int64) (*tr
 	return m, err
 }
 
-// SetLabels signs and hands in the labels of a client.
-func (s *Session) SetLabels(ctx context.Context, client string, labels webjob.Labels, keys []string) (Handed, error) {
-	r, err := s.trusted(ctx)
-	if err != nil {
-		return Handed{}, err
-	}
-	content, err := trust.EncodeLabels(labels)
-	if err != nil {
-		return Handed{}, err
-	}
-	draft, err := trust.Propose(r, fmt.Sprintf("labels of %s: %s", client, labels), map[string][]byte{trust.ClientPath(client): content}, time.Now())
-	if err != nil {
-		return Handed{}, err
-	}
-	return s.Hand(ctx, r, draft, keys)
-}
-
-func (s *Session) uploadPayload(ctx context.Context, p webjob.Payload, file string) error {
-	err := s.Call(ctx, http.MethodHead, api.OperatorBlobPath(p.Digest), nil, nil, nil)
+func (j Jobs) uploadPayload(ctx context.Context, p webjob.Payload, file string) error {
+	err := j.session.Call(ctx, http.MethodHead, api.OperatorBlobPath(p.Digest), nil, nil, nil)
 	if kind := webjob.KindOf(err); kind != webjob.NotFound && kind != webjob.Refused { // the upload is refused in words
 		return err
 	}
@@ -226,7 +209,7 @@ func (s *Session) uploadPayload(ctx context.Context, p webjob.Payload, file stri
 		return webjob.Errorf(webjob.Invalid, "payload for %s: %w", p.Platform, err)
 	}
 	defer func() { _ = f.Close() }() // only read
-	response, err := s.Send(ctx, http.MethodPut, api.OperatorBlobPath(p.Digest), nil, f, p.Size)
+	response, err := j.session.Send(ctx, http.MethodPut, api.OperatorBlobPath(p.Digest), nil, f, p.Size)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"os"
@@ -17,9 +18,13 @@ import (
 	"webjob.dev/webjob/wire"
 )
 
-// Repository is the job repository as this operator verified it, and the drafts that
+// Repository is the job repository: what this operator verified of it, and how it is
+// changed, by drafts that are signed here and handed in.
+type Repository struct{ session *Session }
+
+// RepositoryState is the job repository as this operator verified it, and the drafts that
 // wait for signatures. View is nil before there is one.
-type Repository struct {
+type RepositoryState struct {
 	View   *trust.View
 	Drafts []*trust.Draft
 	Online *trust.PublicKey // of the server
@@ -50,18 +55,18 @@ func (h *Home) keepRepository(r *trust.View) error {
 	return h.replaceFile(repositoryFile, data)
 }
 
-// Repository gets what is new in the job repository, verifies and keeps it.
-func (s *Session) Repository(ctx context.Context) (*Repository, error) {
-	return s.repository(ctx, (*trust.View).Update)
+// Get gets what is new in the job repository, verifies and keeps it.
+func (repo Repository) Get(ctx context.Context) (*RepositoryState, error) {
+	return repo.get(ctx, (*trust.View).Update)
 }
 
-// RepositoryAsSeen is Repository also when parts of it have expired.
-func (s *Session) RepositoryAsSeen(ctx context.Context) (*Repository, error) {
-	return s.repository(ctx, (*trust.View).UpdateAsSeen)
+// GetAsSeen is Get also when parts of it have expired.
+func (repo Repository) GetAsSeen(ctx context.Context) (*RepositoryState, error) {
+	return repo.get(ctx, (*trust.View).UpdateAsSeen)
 }
 
-func (s *Session) repository(ctx context.Context, update func(*trust.View, webjob.RepositoryBundle, time.Time) (*trust.View, error)) (*Repository, error) {
-	pinned, err := s.home.PinnedRepository()
+func (repo Repository) get(ctx context.Context, update func(*trust.View, webjob.RepositoryBundle, time.Time) (*trust.View, error)) (*RepositoryState, error) {
+	pinned, err := repo.session.home.PinnedRepository()
 	if err != nil && webjob.KindOf(err) != webjob.NotFound {
 		return nil, err
 	}
@@ -69,7 +74,7 @@ func (s *Session) repository(ctx context.Context, update func(*trust.View, webjo
 	if pinned != nil {
 		request.Have = pinned.Have()
 	}
-	state, err := s.repositoryState(ctx, request)
+	state, err := repo.state(ctx, request)
 	if err != nil {
 		return nil, err
 	}
@@ -80,17 +85,17 @@ func (s *Session) repository(ctx context.Context, update func(*trust.View, webjo
 	if r.View, err = update(pinned, state.Bundle, time.Now()); err != nil {
 		return nil, err
 	}
-	return r, s.home.keepRepository(r.View)
+	return r, repo.session.home.keepRepository(r.View)
 }
 
-func (s *Session) repositoryState(ctx context.Context, request wire.RepositoryRequest) (api.RepositoryState, error) {
+func (repo Repository) state(ctx context.Context, request wire.RepositoryRequest) (api.RepositoryState, error) {
 	var state api.RepositoryState
-	err := s.Call(ctx, http.MethodPost, api.PathRepositoryState, nil, request, &state)
+	err := repo.session.Call(ctx, http.MethodPost, api.PathRepositoryState, nil, request, &state)
 	return state, err
 }
 
-func readState(state api.RepositoryState) (*Repository, error) {
-	r := &Repository{}
+func readState(state api.RepositoryState) (*RepositoryState, error) {
+	r := &RepositoryState{}
 	var err error
 	if r.Online, err = trust.ParsePublicKey(state.Online); err != nil {
 		return nil, err
@@ -106,13 +111,13 @@ func readState(state api.RepositoryState) (*Repository, error) {
 }
 
 // trusted returns the view, which must be there.
-func (s *Session) trusted(ctx context.Context) (*trust.View, error) {
-	r, err := s.Repository(ctx)
+func (repo Repository) trusted(ctx context.Context) (*trust.View, error) {
+	r, err := repo.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if r.View == nil {
-		_, err := s.home.PinnedRepository()
+		_, err := repo.session.home.PinnedRepository()
 		if err == nil {
 			err = webjob.Errorf(webjob.NotFound, "this server has no job repository yet; the draft of one may wait: webjobctl repo status")
 		}
@@ -123,8 +128,8 @@ func (s *Session) trusted(ctx context.Context) (*trust.View, error) {
 
 // Pin pins the server's job repository when its first or its newest root has the
 // digest that a colleague told.
-func (s *Session) Pin(ctx context.Context, want webjob.Digest) (*trust.View, error) {
-	state, err := s.repositoryState(ctx, wire.RepositoryRequest{Have: webjob.RepositoryHave{Roles: map[string]int64{trust.RoleRoot: 1}}})
+func (repo Repository) Pin(ctx context.Context, want webjob.Digest) (*trust.View, error) {
+	state, err := repo.state(ctx, wire.RepositoryRequest{Have: webjob.RepositoryHave{Roles: map[string]int64{trust.RoleRoot: 1}}})
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +149,7 @@ func (s *Session) Pin(ctx context.Context, want webjob.Digest) (*trust.View, err
 		if r, err = r.Update(state.Bundle, time.Now()); err != nil {
 			return nil, err
 		}
-		return r, s.home.keepRepository(r)
+		return r, repo.session.home.keepRepository(r)
 	}
 	return nil, webjob.Errorf(webjob.Refused, "no root of the server's job repository is %s (the first is %s, the newest %s); nothing was pinned",
 		want, webjob.DigestOf(roots[0]), webjob.DigestOf(roots[len(roots)-1]))
@@ -163,21 +168,21 @@ func (h *Home) People(names []string) ([]trust.NamedKey, error) {
 	return people, nil
 }
 
-// NewRepository drafts a job repository that so many of the people sign, signs it with
+// Begin drafts a job repository that so many of the people sign, signs it with
 // the keys that are here, and hands it in.
-func (s *Session) NewRepository(ctx context.Context, people []trust.NamedKey, threshold int) (*trust.Draft, Handed, error) {
-	r, err := s.Repository(ctx)
+func (repo Repository) Begin(ctx context.Context, people []trust.NamedKey, threshold int) (*trust.Draft, Handed, error) {
+	r, err := repo.Get(ctx)
 	if err != nil {
 		return nil, Handed{}, err
 	}
-	if _, err := s.home.PinnedRepository(); webjob.KindOf(err) != webjob.NotFound {
+	if _, err := repo.session.home.PinnedRepository(); webjob.KindOf(err) != webjob.NotFound {
 		return nil, Handed{}, errors.Join(err, webjob.Errorf(webjob.Conflict, "a job repository is pinned here already; webjobctl repo rotate gives it to other people"))
 	}
 	d, err := trust.NewDraft(people, threshold, r.Online, time.Now())
 	if err != nil {
 		return nil, Handed{}, err
 	}
-	response, err := s.Hand(ctx, nil, d, nil)
+	response, err := repo.Hand(ctx, nil, d, nil)
 	return d, response, err
 }
 
@@ -190,16 +195,16 @@ type Handed struct {
 // Hand signs a draft and hands it in: a new one, or one that waits. It signs with the
 // keys of these names or, without names, with those of this folder that may. What
 // accepted is verified, and pinned when nothing was.
-func (s *Session) Hand(ctx context.Context, base *trust.View, d *trust.Draft, names []string) (Handed, error) {
+func (repo Repository) Hand(ctx context.Context, base *trust.View, d *trust.Draft, names []string) (Handed, error) {
 	var response Handed
-	if _, err := d.Changes(base, time.Now(), s.Names(nil)); err != nil {
+	if _, err := d.Changes(base, time.Now(), repo.Names(nil)); err != nil {
 		return response, err
 	}
-	chosen, err := s.Signers(base, d, names)
+	chosen, err := repo.Signers(base, d, names)
 	if err != nil {
 		return response, err
 	}
-	keys, err := s.home.SigningKeys(chosen)
+	keys, err := repo.session.home.SigningKeys(chosen)
 	if err != nil {
 		return response, err
 	}
@@ -214,11 +219,11 @@ func (s *Session) Hand(ctx context.Context, base *trust.View, d *trust.Draft, na
 	if d.ID != "" {
 		path = api.DraftPath(d.ID)
 	}
-	if err := s.Call(ctx, http.MethodPost, path, nil, api.DraftRequest{Draft: encoded}, &response.DraftResponse); err != nil {
+	if err := repo.session.Call(ctx, http.MethodPost, path, nil, api.DraftRequest{Draft: encoded}, &response.DraftResponse); err != nil {
 		return response, err
 	}
 	if !response.Accepted {
-		response.MaySign, err = s.maySign(base, d)
+		response.MaySign, err = repo.maySign(base, d)
 		return response, err
 	}
 	root := d.Roles[trust.RoleRoot]
@@ -226,25 +231,42 @@ func (s *Session) Hand(ctx context.Context, base *trust.View, d *trust.Draft, na
 		return response, nil
 	}
 	// A first root: what was signed here is what this operator trusts.
-	state, err := s.repositoryState(ctx, wire.RepositoryRequest{Have: webjob.RepositoryHave{Roles: map[string]int64{trust.RoleRoot: 1}}})
+	state, err := repo.state(ctx, wire.RepositoryRequest{Have: webjob.RepositoryHave{Roles: map[string]int64{trust.RoleRoot: 1}}})
 	if err != nil {
 		return response, err
 	}
 	if !d.SameRoot(state.First) {
 		return response, webjob.Errorf(webjob.Refused, "the server made another root of the draft than what was signed here; nothing was pinned")
 	}
-	_, err = s.Pin(ctx, webjob.DigestOf(state.First))
+	_, err = repo.Pin(ctx, webjob.DigestOf(state.First))
 	return response, err
+}
+
+// SetLabels signs and hands in the labels of a client.
+func (repo Repository) SetLabels(ctx context.Context, client string, labels webjob.Labels, keys []string) (Handed, error) {
+	r, err := repo.trusted(ctx)
+	if err != nil {
+		return Handed{}, err
+	}
+	content, err := trust.EncodeLabels(labels)
+	if err != nil {
+		return Handed{}, err
+	}
+	draft, err := trust.Propose(r, fmt.Sprintf("labels of %s: %s", client, labels), map[string][]byte{trust.ClientPath(client): content}, time.Now())
+	if err != nil {
+		return Handed{}, err
+	}
+	return repo.Hand(ctx, r, draft, keys)
 }
 
 // Signers returns the names of the keys of this folder, of these names if there are
 // any, whose signatures are still to come. Refused says that there are none.
-func (s *Session) Signers(base *trust.View, d *trust.Draft, names []string) ([]string, error) {
+func (repo Repository) Signers(base *trust.View, d *trust.Draft, names []string) ([]string, error) {
 	needs, err := d.Needs(base)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := s.home.Keys()
+	keys, err := repo.session.home.Keys()
 	if err != nil {
 		return nil, err
 	}
@@ -261,14 +283,14 @@ func (s *Session) Signers(base *trust.View, d *trust.Draft, names []string) ([]s
 		}
 	}
 	if len(chosen) == 0 {
-		return nil, s.nothingToSign(base, d)
+		return nil, repo.nothingToSign(base, d)
 	}
 	return chosen, nil
 }
 
 // nothingToSign says why none of the keys helps.
-func (s *Session) nothingToSign(base *trust.View, d *trust.Draft) error {
-	may, err := s.maySign(base, d)
+func (repo Repository) nothingToSign(base *trust.View, d *trust.Draft) error {
+	may, err := repo.maySign(base, d)
 	if err != nil {
 		return err
 	}
@@ -279,14 +301,14 @@ func (s *Session) nothingToSign(base *trust.View, d *trust.Draft) error {
 }
 
 // maySign returns the names of those who have not signed and whose signatures count.
-func (s *Session) maySign(base *trust.View, d *trust.Draft) ([]string, error) {
+func (repo Repository) maySign(base *trust.View, d *trust.Draft) ([]string, error) {
 	needs, err := d.Needs(base)
 	if err != nil {
 		return nil, err
 	}
-	names := s.namesIn(base)
+	names := repo.namesIn(base)
 	if p, err := trust.ParsePolicy(d.Contents[trust.PolicyPath]); err == nil {
-		names = s.Names(p)
+		names = repo.Names(p)
 	}
 	var may []string
 	for _, need := range needs {

@@ -13,13 +13,16 @@ import (
 	"webjob.dev/webjob/api"
 )
 
-// Result gets a result and its record.
-func (s *Session) Result(ctx context.Context, run string) (api.ResultDetail, *webjob.Record, error) {
+// Results reads what clients sent, checked against their records.
+type Results struct{ session *Session }
+
+// Get gets a result and its record.
+func (r Results) Get(ctx context.Context, run string) (api.ResultDetail, *webjob.Record, error) {
 	var detail api.ResultDetail
 	if err := webjob.CheckRunID(run); err != nil {
 		return detail, nil, err
 	}
-	if err := s.Call(ctx, http.MethodGet, api.ResultPath(run), nil, nil, &detail); err != nil {
+	if err := r.session.Call(ctx, http.MethodGet, api.ResultPath(run), nil, nil, &detail); err != nil {
 		return detail, nil, err
 	}
 	var record webjob.Record
@@ -31,8 +34,8 @@ func (s *Session) Result(ctx context.Context, run string) (api.ResultDetail, *we
 
 // WritePart writes one part of a result to w and checks that it is what the record
 // says.
-func (s *Session) WritePart(ctx context.Context, record *webjob.Record, part webjob.Stream, w io.Writer) error {
-	response, err := s.Send(ctx, http.MethodGet, api.ResultPath(record.Run, "parts", part.Name), nil, nil, -1)
+func (r Results) WritePart(ctx context.Context, record *webjob.Record, part webjob.Stream, w io.Writer) error {
+	response, err := r.session.Send(ctx, http.MethodGet, api.ResultPath(record.Run, "parts", part.Name), nil, nil, -1)
 	if err != nil {
 		return err
 	}
@@ -48,10 +51,10 @@ func (s *Session) WritePart(ctx context.Context, record *webjob.Record, part web
 	return nil
 }
 
-// SaveResult writes the record and every part, exactly as they were, to new files
+// Save writes the record and every part, exactly as they were, to new files
 // in dir, which it makes. Files that are there already are never overwritten.
-func (s *Session) SaveResult(ctx context.Context, run, dir string) ([]string, error) {
-	detail, record, err := s.Result(ctx, run)
+func (r Results) Save(ctx context.Context, run, dir string) ([]string, error) {
+	detail, record, err := r.Get(ctx, run)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +73,7 @@ func (s *Session) SaveResult(ctx context.Context, run, dir string) ([]string, er
 	err = save("record.json", func(w io.Writer) error { _, err := w.Write(detail.Record); return err })
 	for _, part := range record.Parts {
 		if err == nil {
-			err = save(part.Name, func(w io.Writer) error { return s.WritePart(ctx, record, part, w) })
+			err = save(part.Name, func(w io.Writer) error { return r.WritePart(ctx, record, part, w) })
 		}
 	}
 	return saved, err

@@ -16,7 +16,8 @@ import (
 	"webjob.dev/webjob/wire"
 )
 
-// Session is a logged-in operator's connection to a server.
+// Session is a logged-in operator's connection to a server. What is done over it is divided
+// by what it is about: see the methods that return Repository, Jobs, Orders and so on.
 type Session struct {
 	*wire.Client
 	home *Home
@@ -107,6 +108,27 @@ func (h *Home) Session() (*Session, error) {
 	return s, nil
 }
 
+// Repository is the job repository of the server.
+func (s *Session) Repository() Repository { return Repository{s} }
+
+// Jobs are the jobs of the server.
+func (s *Session) Jobs() Jobs { return Jobs{s, s.Repository()} }
+
+// Orders are the orders of the server.
+func (s *Session) Orders() Orders { return Orders{s, s.Repository(), s.Jobs()} }
+
+// Reviews shows what waits for signatures.
+func (s *Session) Reviews() Reviews { return Reviews{s.Repository(), s.Jobs()} }
+
+// Results are the results of the server.
+func (s *Session) Results() Results { return Results{s} }
+
+// Audit is the audit log of the server.
+func (s *Session) Audit() AuditLog { return AuditLog{s} }
+
+// Tokens lets machines and operators in.
+func (s *Session) Tokens() Tokens { return Tokens{s, s.Repository()} }
+
 // damaged tells of a file of the login that cannot be read, and what helps.
 func (h *Home) damaged(file, name string, err error) error {
 	if name == "" {
@@ -179,54 +201,4 @@ func checkRenewed(identity []byte, authority, name string) (time.Time, error) {
 		return refused(err)
 	}
 	return own.Leaf.NotAfter, nil
-}
-
-// NewToken makes a one-time token. The secret is made here; the server gets its
-// digest. A client's token pins the root that this operator trusts and the labels, so
-// that the server can choose neither.
-func (s *Session) NewToken(ctx context.Context, request api.NewTokenRequest) (trust.Token, webjob.Token, error) {
-	address, pinned := s.Base(), webjob.EmptyDigest
-	var info api.ServerInfo
-	if err := s.Call(ctx, http.MethodGet, api.PathServer, nil, nil, &info); err != nil { // it also shows the CA of now
-		return trust.Token{}, webjob.Token{}, err
-	}
-	if request.Role == webjob.RoleClient {
-		r, err := s.trusted(ctx)
-		if err != nil {
-			return trust.Token{}, webjob.Token{}, err
-		}
-		pinned, address = r.Digest(), info.EndpointURL
-	}
-	token, err := trust.NewToken(address, webjob.DigestOf(s.authority.Load().Raw), pinned, request.Labels)
-	if err != nil {
-		return trust.Token{}, webjob.Token{}, err
-	}
-	request.Secret = token.SecretDigest()
-	var response api.NewTokenResponse
-	err = s.Call(ctx, http.MethodPost, api.PathTokens, nil, request, &response)
-	return token, response.Token, err
-}
-
-// ReadmissionToken makes a token with which a client comes back under its own name with a new
-// key: what it had ends at once. The token carries the labels that were signed for the
-// client or, when none were, those that the server knows; they are returned for people to
-// look at.
-func (s *Session) ReadmissionToken(ctx context.Context, id string, request api.NewTokenRequest) (trust.Token, webjob.Token, error) {
-	r, err := s.trusted(ctx)
-	if err != nil {
-		return trust.Token{}, webjob.Token{}, err
-	}
-	var client webjob.Client
-	if err := s.Call(ctx, http.MethodGet, api.ClientPath(id), nil, nil, &client); err != nil {
-		return trust.Token{}, webjob.Token{}, err
-	}
-	labels, signed, err := r.Labels(id)
-	if err != nil {
-		return trust.Token{}, webjob.Token{}, err
-	}
-	if !signed {
-		labels = client.Labels
-	}
-	request.Role, request.Name, request.Labels, request.Uses = webjob.RoleClient, id, labels, 1
-	return s.NewToken(ctx, request)
 }
