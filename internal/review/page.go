@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"webjob.dev/webjob"
 )
 
 // Bounds of what is shown. What is beyond them is told by [Page.NotShown].
@@ -26,16 +28,22 @@ type Page struct {
 	Lines []string // safe for a terminal
 
 	hidden []string
-	more   int               // beyond hidden
-	whole  bool              // show texts also where a difference would do
-	left   int               // lines of texts that may still come
-	shown  map[string]string // digests of payloads that were shown, and where
+	more   int              // beyond hidden
+	whole  bool             // show texts also where a difference would do
+	left   int              // lines of texts that may still come
+	shown  map[sight]string // payloads that were shown, and where
+}
+
+// sight is a payload as it is shown, which depends on how it is run.
+type sight struct {
+	digest webjob.Digest
+	way    way
 }
 
 // NewPage returns an empty page. With whole, texts are shown from beginning to end, not
 // only where they differ from the version before.
 func NewPage(whole bool) *Page {
-	return &Page{whole: whole, left: maxLines, shown: map[string]string{}}
+	return &Page{whole: whole, left: maxLines, shown: map[sight]string{}}
 }
 
 // Say adds a line of ours; what it quotes may be anybody's.

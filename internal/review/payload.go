@@ -56,6 +56,21 @@ func counterpart(before *webjob.Manifest, payload webjob.Payload) (*webjob.Manif
 	return before, &before.Payloads[i]
 }
 
+// way is how a payload is run. The same bytes may be a program in one way, of which only
+// the digest is shown, and a script in another.
+type way struct {
+	interpreter, run string
+	folder           bool
+}
+
+func wayOf(m *webjob.Manifest, payload webjob.Payload) way {
+	w := way{interpreter: words(m.Interpreter)}
+	if payload.Bundle != nil {
+		w.folder, w.run = true, payload.Bundle.Run
+	}
+	return w
+}
+
 // view is one payload on its way to a page.
 type view struct {
 	page     *Page
@@ -74,9 +89,14 @@ func (v *view) show() error {
 		kind = "a folder"
 	}
 	p.Say("%s: %s, %d bytes, %s", capital(v.name), kind, v.payload.Size, v.payload.Digest)
-	if earlier, found := p.shown[string(v.payload.Digest)]; found {
+	seen := sight{v.payload.Digest, wayOf(v.manifest, v.payload)}
+	if earlier, found := p.shown[seen]; found {
 		p.Say("  the same as %s", earlier)
 		return nil
+	}
+	if v.old != nil && wayOf(v.before, *v.old) != seen.way {
+		p.Say("  it is run in another way than in version %d, so it is not compared", v.before.Version)
+		v.before, v.old = nil, nil
 	}
 	switch {
 	case v.open == nil:
@@ -94,7 +114,7 @@ func (v *view) show() error {
 		return err
 	}
 	defer func() { _ = f.Close() }() // only read
-	p.shown[string(v.payload.Digest)] = v.name
+	p.shown[seen] = v.name
 	if v.payload.Bundle != nil {
 		return v.bundle(f)
 	}
