@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
 
 	"webjob.dev/webjob"
 )
@@ -117,6 +116,9 @@ func (p *Page) foreign(name, what string, lines []string, all []byte) {
 	}
 }
 
+// fromRightToLeft is true for the blocks whose characters have the class R or AL, assigned
+// or not (Unicode, DerivedBidiClass.txt, @missing).
 func fromRightToLeft(r rune) bool {
-	return r >= 0x590 && unicode.In(r, unicode.Hebrew, unicode.Arabic, unicode.Syriac, unicode.Thaana, unicode.Nko, unicode.Adlam)
+	return r >= 0x590 && r <= 0x8ff || r >= 0xfb1d && r <= 0xfdff || r >= 0xfe70 && r <= 0xfeff ||
+		r >= 0x10800 && r <= 0x10fff || r >= 0x1e800 && r <= 0x1efff
 }

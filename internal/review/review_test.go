@@ -279,8 +279,10 @@ func TestVersionsAreCompared(t *testing.T) {
 	if p = show(t, s, crlf, nil); !p.has(margin+"dir") || !p.has("  (every line ends with CR LF)") {
 		t.Errorf("line ends of Windows: %q", p.Lines)
 	}
-	if p = show(t, s, s.version(1, []byte("#!/bin/sh\n# שלום\n")), nil); !p.mentions("from right to left") {
-		t.Errorf("Hebrew: %q", p.Lines)
+	for _, letters := range []string{"שלום", "ܫ", "\u0800", "\ufb2a", "\U00010a00", "\U0001e800"} {
+		if p = show(t, s, s.version(1, []byte("#!/bin/sh\n# "+letters+"\n")), nil); !p.mentions("from right to left") {
+			t.Errorf("letters that are written from right to left: %q", p.Lines)
+		}
 	}
 }
 
