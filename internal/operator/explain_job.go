@@ -171,16 +171,17 @@ func (v Reviews) Order(ctx context.Context, p *Pending, depth Depth) (*Review, e
 		r.NotShown = []string{fmt.Sprintf("what %s version %d runs: its description and its payloads", o.Job, o.Version)}
 		return r, nil
 	}
+	// An order may run what its signer has never seen: a payload that did not change is no
+	// less worth a look.
+	page := review.NewPage(depth.Whole)
+	page.Known = false
 	before := p.Before
 	if before != nil && !depth.Whole {
-		// An order may run what its signer has never seen: a payload that did not change is
-		// no less worth a look.
 		old, err := v.jobs.manifest(ctx, o.Job, *before, time.Time{})
 		if err == nil && samePayloads(old.Payloads, m.Payloads) {
 			before = nil
 		}
 	}
-	page := review.NewPage(depth.Whole)
 	if err := v.show(ctx, page, m, before, depth); err != nil {
 		return nil, err
 	}

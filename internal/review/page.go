@@ -25,6 +25,9 @@ const (
 // Page gathers what people read before they sign.
 type Page struct {
 	Lines []string // safe for a terminal
+	// Known has payloads left out that are as in the version before: whoever signs has seen
+	// them when that one was signed.
+	Known bool
 
 	hidden []string
 	more   int              // beyond hidden
@@ -42,7 +45,7 @@ type sight struct {
 // NewPage returns an empty page. With whole, texts are shown from beginning to end, not
 // only where they differ from the version before.
 func NewPage(whole bool) *Page {
-	return &Page{whole: whole, left: maxLines, shown: map[sight]string{}}
+	return &Page{Known: true, whole: whole, left: maxLines, shown: map[sight]string{}}
 }
 
 // Say adds a line of ours; what it quotes may be anybody's.

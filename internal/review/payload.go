@@ -94,15 +94,21 @@ func (v *view) show() error {
 		p.Say("  the same as %s", earlier)
 		return nil
 	}
-	if v.old != nil && wayOf(v.before, *v.old) != seen.way {
+	same := v.old != nil && v.old.Digest == v.payload.Digest
+	switch {
+	case v.old == nil:
+	case wayOf(v.before, *v.old) != seen.way:
 		p.Say("  it is run in another way than in version %d, so it is not compared", v.before.Version)
+		v.before, v.old = nil, nil
+	case same && !p.whole && !p.Known:
+		p.Say("  the same as in version %d, which reads", v.before.Version)
 		v.before, v.old = nil, nil
 	}
 	switch {
 	case v.open == nil:
 		p.hide("%s", v.name)
 		return nil
-	case v.old != nil && v.old.Digest == v.payload.Digest && !p.whole:
+	case v.old != nil && same && !p.whole:
 		p.Say("  the same as in version %d", v.before.Version)
 		return nil
 	case v.payload.Size > maxFetched:

@@ -400,3 +400,22 @@ func TestSameBytesRunInAnotherWayAreShown(t *testing.T) {
 		t.Errorf("another file of the same folder is run: %q", p.Lines)
 	}
 }
+
+// Who signs an order may never have seen the version before: a payload that did not change
+// is shown beside one that did.
+func TestUnchangedPayloadsOfOrdersAreShown(t *testing.T) {
+	s := store{}
+	before, after := s.version(1, []byte("#!/bin/sh\necho one\n")), s.version(2, []byte("#!/bin/sh\necho two\n"))
+	for _, m := range []*webjob.Manifest{before, after} {
+		m.Payloads = append(m.Payloads, s.version(1, []byte("#!/bin/sh\necho always\n")).Payloads...)
+		m.Payloads[1].Platform = "linux"
+	}
+	for _, known := range []bool{true, false} {
+		p := NewPage(false)
+		p.Known = known
+		must(t, p.Version(after, before, s.open))
+		if !p.has(margin+"+echo two") || p.has(margin+"echo always") == known {
+			t.Errorf("known %t: %q", known, p.Lines)
+		}
+	}
+}
