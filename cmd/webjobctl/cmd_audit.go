@@ -23,7 +23,7 @@ func auditCommand(open openHome) *cobra.Command {
 		Long: `The audit log holds what operators did and tried, from where, and what was so before and
 after. Entries are only ever added. Each names the hash of the one before, so that whoever
 knows one hash can tell whether anything before it was changed. Reads and refusals of the
-same operator about the same thing are recorded once in ten minutes.`,
+same operator and host about the same thing are recorded once in ten minutes.`,
 	}
 	c.AddCommand(auditListCommand(open), auditVerifyCommand(open), auditExportCommand(open))
 	return c

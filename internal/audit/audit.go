@@ -3,11 +3,12 @@
 // recorded by the store, in the same transaction.
 //
 // Whoever looks at the same thing again and again, as a watch does, or is refused again and
-// again, is recorded once in a while.
+// again, from the same host is recorded once in a while.
 package audit
 
 import (
 	"context"
+	"net"
 	"sync"
 	"time"
 
@@ -35,8 +36,8 @@ type Log struct {
 
 // sighting is what is recorded once in a while.
 type sighting struct {
-	actor, action, target string
-	outcome               webjob.ActOutcome
+	actor, host, action, target string // the host is that of the address: one with a stolen key shows
+	outcome                     webjob.ActOutcome
 }
 
 // New returns a log in the store.
@@ -70,7 +71,7 @@ func (l *Log) record(ctx context.Context, act *webjob.PendingAct, seldom bool) e
 	if act.Recorded() {
 		return nil
 	}
-	seen := sighting{act.Actor, act.Action, act.Target, act.Outcome}
+	seen := sighting{act.Actor, hostOf(act.Address), act.Action, act.Target, act.Outcome}
 	if seldom && !l.isNew(seen, act.Time) {
 		return nil
 	}
@@ -81,6 +82,15 @@ func (l *Log) record(ctx context.Context, act *webjob.PendingAct, seldom bool) e
 	}
 	act.Record()
 	return nil
+}
+
+// hostOf returns an address without its port, which is another one with each connection.
+func hostOf(address string) string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	return host
 }
 
 // isNew reports whether it was not seen for a while, and remembers it.

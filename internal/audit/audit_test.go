@@ -61,6 +61,22 @@ func TestReadsAreRecordedOnceInAWhile(t *testing.T) {
 	}
 }
 
+// Whoever has a copy of an operator's key is not hidden by what the operator has just done.
+func TestReadsFromAnotherHostAreRecorded(t *testing.T) {
+	store := &acts{}
+	l := New(store)
+	for _, c := range []struct {
+		address string
+		want    int
+	}{{"10.0.0.1:4000", 1}, {"10.0.0.1:4001", 1}, {"10.0.0.2:4000", 2}, {"[2001:db8::1]:1", 3}, {"[2001:db8::1]:2", 3}} {
+		a := act(0, "result.read", "run1")
+		a.Address = c.address
+		if err := l.Done(t.Context(), a, false); err != nil || len(store.list) != c.want {
+			t.Errorf("from %s: %d entries, want %d (%v)", c.address, len(store.list), c.want, err)
+		}
+	}
+}
+
 func TestChangesAreRecordedEachTime(t *testing.T) {
 	store := &acts{}
 	l := New(store)
