@@ -100,7 +100,7 @@ type Operators interface {
 	// ListOperators returns operators by name, ascending; Page.After is a name.
 	ListOperators(ctx context.Context, p Page) ([]Operator, error)
 	// ChangeOperator gives an operator other grants; when it has not those of before, or is
-	// revoked, it is Conflict.
+	// revoked, it is Conflict. Who loses a role of admin loses the tokens that it made.
 	ChangeOperator(ctx context.Context, name string, before, after []Grant, at time.Time) error
 	// RevokeOperator revokes an operator, its certificates, tokens that name it, and those
 	// that it made. It is idempotent; the first time and reason stay.

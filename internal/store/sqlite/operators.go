@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"webjob.dev/webjob"
@@ -100,7 +101,19 @@ func (s operatorTable) ChangeOperator(ctx context.Context, name string, before, 
 		case n == 0:
 			return webjob.Errorf(webjob.Conflict, "the roles of operator %s have changed meanwhile; look at them again: webjobctl operator show %s", name, name)
 		}
+		if administersLess(before, after) { // with one of these it could be an admin again
+			if err := revokeTokensOf(ctx, c, name, at); err != nil {
+				return err
+			}
+		}
 		return keepAnAdmin(ctx, c, o, at)
+	})
+}
+
+// administersLess reports whether a role of admin was taken away or narrowed.
+func administersLess(before, after []webjob.Grant) bool {
+	return !webjob.AdministersAll(after) && slices.ContainsFunc(before, func(g webjob.Grant) bool {
+		return g.Role == webjob.Admin && !slices.Contains(after, g)
 	})
 }
 

@@ -307,6 +307,32 @@ func operatorRoles(t *testing.T, s webjob.Store) {
 	wantKind(t, s.ChangeOperator(t.Context(), "nobody", nil, []webjob.Grant{viewer}, now), webjob.NotFound)
 }
 
+// Who is no admin any more cannot become one again with a token that it made before.
+func demotedAdmin(t *testing.T, s webjob.Store) {
+	adminOfLab := webjob.Grant{Role: webjob.Admin, On: "site=lab"}
+	operate(t, s, "olga", admin)
+	for name, c := range map[string]struct {
+		before, after []webjob.Grant
+		left          bool
+	}{
+		"taken away": {[]webjob.Grant{admin, viewer}, []webjob.Grant{viewer}, false},
+		"narrowed":   {[]webjob.Grant{admin}, []webjob.Grant{adminOfLab}, false},
+		"of the lab": {[]webjob.Grant{adminOfLab}, []webjob.Grant{inLab}, false},
+		"widened":    {[]webjob.Grant{adminOfLab}, []webjob.Grant{admin}, true},
+		"added to":   {[]webjob.Grant{admin}, []webjob.Grant{admin, viewer}, true},
+	} {
+		who := webjob.DigestOf([]byte(name)).Short()
+		operate(t, s, who, c.before...)
+		made := operatorToken("made by "+who, 1, admin)
+		made.MadeBy = who
+		must(t, s.AddToken(t.Context(), made))
+		must(t, s.ChangeOperator(t.Context(), who, c.before, c.after, now))
+		if _, err := s.Token(t.Context(), made.Secret); (err == nil) != c.left {
+			t.Errorf("%s: its token: %v", name, err)
+		}
+	}
+}
+
 func lastAdmin(t *testing.T, s webjob.Store) {
 	operate(t, s, "olga", admin)
 	operate(t, s, "paul", viewer, webjob.Grant{Role: webjob.Admin, On: "site=lab"}) // not of all

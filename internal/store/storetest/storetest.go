@@ -34,6 +34,7 @@ func Run(t *testing.T, open Open) {
 		"operators are added with a token":               operators,
 		"an operator comes back under its own name":      operatorReadmitted,
 		"roles change when they are as expected":         operatorRoles,
+		"tokens of an admin end with its role":           demotedAdmin,
 		"there is always an admin":                       lastAdmin,
 		"certificates are renewed and revoked":           certificates,
 		"versions only go up":                            versionsGoUp,
