@@ -26,6 +26,11 @@ type Act struct {
 type PendingAct struct {
 	Act
 
+	// Judged is the operator that was found to have the right; nil for who is none yet. When
+	// it is revoked by the time of the change, or has another key or other grants, the change
+	// is Refused: its request may have been under way for long.
+	Judged *Operator
+
 	recorded atomic.Bool
 }
 

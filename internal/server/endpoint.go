@@ -47,6 +47,7 @@ func (s clientHandlers) forClient(h clientHandler) handler {
 		if err != nil {
 			return err
 		}
+		s.connections.Identify(r.Context(), holder.Name)
 		client, err := s.identity.Client(r.Context(), holder.Name, key)
 		if err != nil {
 			return err
@@ -54,7 +55,7 @@ func (s clientHandlers) forClient(h clientHandler) handler {
 		if err := s.rules.CheckAccess(client, "", r.RemoteAddr); err != nil {
 			return err
 		}
-		s.connections.Identify(r.Context(), client.ID)
+		s.connections.Admit(r.Context())
 		s.sightings.add(client.ID, time.Now())
 		return h(w, r, client)
 	}

@@ -33,11 +33,13 @@ func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, line route, ac
 		return err
 	}
 	act.Actor = holder.Name
+	s.operators.Identify(r.Context(), holder.Name)
 	operator, err := s.identity.Operator(r.Context(), holder.Name, key)
 	if err != nil {
 		return err
 	}
-	s.operators.Identify(r.Context(), operator.Name)
+	act.Judged = &operator
+	s.operators.Admit(r.Context())
 	actor, err := access.For(operator)
 	if err != nil {
 		return err

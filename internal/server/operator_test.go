@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -160,6 +161,78 @@ func TestRevokedOperatorIsCutOff(t *testing.T) {
 	}
 	if status, _ := w.ask(olga, http.MethodGet, api.PathClients, nil); status != http.StatusForbidden {
 		t.Errorf("%d", status)
+	}
+}
+
+// between is a store in which something happens when an operator was found to be let in,
+// or a token is about to be added.
+type between struct {
+	webjob.Store
+
+	after       string // whose look-up
+	found, adds func()
+}
+
+func once(f *func()) {
+	if do := *f; do != nil {
+		*f = nil
+		do()
+	}
+}
+
+func (b *between) Operator(ctx context.Context, name string) (webjob.Operator, error) {
+	o, err := b.Store.Operator(ctx, name)
+	if name == b.after {
+		once(&b.found)
+	}
+	return o, err
+}
+
+func (b *between) AddToken(ctx context.Context, t webjob.Token) error {
+	once(&b.adds)
+	return b.Store.AddToken(ctx, t)
+}
+
+// Who is revoked right after it was found to be let in is cut off like any other, and what
+// it was about to change is not changed.
+func TestRevocationInTheMiddleOfARequest(t *testing.T) {
+	var store *between
+	w := newWorldOver(t, func(*server.Settings) {}, func(s webjob.Store) webjob.Store {
+		store = &between{Store: s}
+		return store
+	})
+	olga, paul, rosa := w.operate("olga", "admin"), w.operate("paul", "admin"), w.operate("rosa", "admin")
+	revoke := func(name string) {
+		if status, text := w.ask(olga, http.MethodPost, api.OperatorPath(name, "revoke"), api.RevokeRequest{}); status != http.StatusOK {
+			t.Errorf("%d %s", status, text)
+		}
+	}
+	connection, err := tls.Dial("tcp", w.operator.Listener.Addr().String(), paul)
+	must(t, err)
+	revoked := make(chan struct{})
+	store.after, store.found = "paul", func() {
+		revoke("paul")
+		close(revoked)
+	}
+	_, err = fmt.Fprintf(connection, "PUT %s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nthe beginning", api.OperatorBlobPath(webjob.DigestOf([]byte("never sent"))))
+	must(t, err)
+	must(t, connection.SetReadDeadline(time.Now().Add(20*time.Second))) // before the server would give the upload up
+	if answer, err := io.ReadAll(connection); len(answer) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the upload of a revoked operator was not cut off: %s, %v", answer, err)
+	}
+	_ = connection.Close()
+	<-revoked
+
+	secret := webjob.DigestOf([]byte("late"))
+	store.adds = func() { must(t, store.RevokeOperator(t.Context(), "rosa", "", time.Now())) }
+	status, text := w.ask(rosa, http.MethodPost, api.PathTokens, api.NewTokenRequest{
+		Secret: secret, Role: webjob.RoleOperator, Grants: []webjob.Grant{{Role: webjob.Admin}}, Uses: 1, TTLSeconds: 60,
+	})
+	if status != http.StatusForbidden || !strings.Contains(text, "was revoked") {
+		t.Errorf("%d %s", status, text)
+	}
+	if _, err := store.Token(t.Context(), secret); webjob.KindOf(err) != webjob.NotFound {
+		t.Errorf("a revoked operator has made a token: %v", err)
 	}
 }
 

@@ -17,8 +17,9 @@ type Connections struct {
 // connection is one connection and, after its first request, whose it is.
 type connection struct {
 	net.Conn
-	client string // guarded by Connections.mu
-	closed bool   // guarded by Connections.mu
+	client   string // these are guarded by Connections.mu
+	admitted bool
+	closed   bool
 }
 
 type connectionKey struct{}
@@ -46,7 +47,8 @@ func (c *Connections) Watch(server *http.Server) {
 	}
 }
 
-// Identify says that a request's connection is the client's.
+// Identify says that a request's connection is the client's. It comes before the question
+// whether the client is let in: who is shut out in between is cut off, too.
 func (c *Connections) Identify(ctx context.Context, client string) {
 	mine, ok := ctx.Value(connectionKey{}).(*connection)
 	if !ok {
@@ -58,13 +60,28 @@ func (c *Connections) Identify(ctx context.Context, client string) {
 		return
 	}
 	mine.client = client
-	if p := peerOf(mine.Conn); p != nil && p.guest != nil {
-		p.guest.identified()
-	}
 	if c.byClient[client] == nil {
 		c.byClient[client] = map[*connection]struct{}{}
 	}
 	c.byClient[client][mine] = struct{}{}
+}
+
+// Admit says that whose a request's connection is was let in: it is none of the strangers
+// at the door any more.
+func (c *Connections) Admit(ctx context.Context) {
+	mine, ok := ctx.Value(connectionKey{}).(*connection)
+	if !ok {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if mine.admitted {
+		return
+	}
+	mine.admitted = true
+	if p := peerOf(mine.Conn); p != nil && p.guest != nil {
+		p.guest.identified()
+	}
 }
 
 func (c *Connections) forget(mine *connection) {

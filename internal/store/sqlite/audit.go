@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,9 @@ func recorded(ctx context.Context, apply func(context.Context, *conn) error) (wi
 	}
 	mine := false
 	return func(ctx context.Context, c *conn) error {
+			if err := stillIs(ctx, c, act.Judged); err != nil {
+				return err
+			}
 			if err := apply(ctx, c); err != nil {
 				return err
 			}
@@ -30,6 +34,19 @@ func recorded(ctx context.Context, apply func(context.Context, *conn) error) (wi
 				act.Unrecord()
 			}
 		}
+}
+
+// stillIs refuses the change of an operator that is not any more as it was when it was
+// found to have the right.
+func stillIs(ctx context.Context, c *conn, judged *webjob.Operator) error {
+	if judged == nil {
+		return nil
+	}
+	now, err := operator(ctx, c, judged.Name)
+	if err == nil && (now.Revoked() || now.Key != judged.Key || !slices.Equal(now.Grants, judged.Grants)) {
+		err = webjob.Errorf(webjob.Refused, "operator %s was revoked, or has another key or other roles, since this request began; nothing was changed", judged.Name)
+	}
+	return err
 }
 
 func appendActs(ctx context.Context, c *conn, acts []webjob.Act) error {

@@ -72,6 +72,46 @@ func auditLog(t *testing.T, s webjob.Store) {
 	}
 }
 
+// A change is refused when its actor is no more as it was when it was found to have the
+// right, however long its request was under way.
+func actorsChange(t *testing.T, s webjob.Store) {
+	operate(t, s, "olga", admin)
+	enroll(t, s, "web1")
+	for name, after := range map[string]func(who string) error{
+		"is as it was": func(string) error { return nil },
+		"is revoked":   func(who string) error { return s.RevokeOperator(t.Context(), who, "", now) },
+		"has other roles": func(who string) error {
+			return s.ChangeOperator(t.Context(), who, []webjob.Grant{admin}, []webjob.Grant{viewer}, now)
+		},
+		"has another key": func(who string) error {
+			tok := tokenFor(webjob.RoleOperator, who)
+			must(t, s.AddToken(t.Context(), tok))
+			next := operator(who)
+			next.Key = webjob.DigestOf([]byte("new"))
+			_, err := s.AddOperator(t.Context(), tok.Secret, next, certificate("new of "+who))
+			return err
+		},
+	} {
+		who := webjob.DigestOf([]byte(name)).Short()
+		operate(t, s, who, admin)
+		judged, err := s.Operator(t.Context(), who)
+		must(t, err)
+		must(t, after(who))
+		act := &webjob.PendingAct{Act: webjob.Act{Time: now, Actor: who, Action: "token.new", Outcome: webjob.ActDone}, Judged: &judged}
+		tok := operatorToken("late token of "+who, 1, admin)
+		tok.MadeBy = who
+		err = s.AddToken(webjob.WithAct(t.Context(), act), tok)
+		if name == "is as it was" {
+			must(t, err)
+			continue
+		}
+		wantKind(t, err, webjob.Refused)
+		_, err = s.Token(t.Context(), tok.Secret)
+		wantKind(t, err, webjob.NotFound)
+		wantEqual(t, act.Recorded(), false)
+	}
+}
+
 func leases(t *testing.T, s webjob.Store) {
 	lease := func(holder string, ttl time.Duration, want bool) {
 		t.Helper()

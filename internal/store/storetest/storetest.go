@@ -54,6 +54,7 @@ func Run(t *testing.T, open Open) {
 		"a run is offered once, of open orders alone":    offers,
 		"places in an order are exchanged":               ranksSwapped,
 		"acts are chained, and stored with the change":   auditLog,
+		"who was revoked meanwhile changes nothing":      actorsChange,
 		"a lease has one holder":                         leases,
 		"a result ends the run of its order":             resultEndsRun,
 		"outputs are followed":                           outputsFollowed,
