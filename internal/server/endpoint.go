@@ -55,7 +55,9 @@ func (s clientHandlers) forClient(h clientHandler) handler {
 		if err := s.rules.CheckAccess(client, "", r.RemoteAddr); err != nil {
 			return err
 		}
-		s.connections.Admit(r.Context())
+		if err := s.connections.Admit(r.Context(), client.ID); err != nil {
+			return err
+		}
 		s.sightings.add(client.ID, time.Now())
 		return h(w, r, client)
 	}

@@ -39,7 +39,9 @@ func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, line route, ac
 		return err
 	}
 	act.Judged = &operator
-	s.operators.Admit(r.Context())
+	if err := s.operators.Admit(r.Context(), operator.Name); err != nil {
+		return err
+	}
 	actor, err := access.For(operator)
 	if err != nil {
 		return err

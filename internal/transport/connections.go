@@ -67,21 +67,24 @@ func (c *Connections) Identify(ctx context.Context, client string) {
 }
 
 // Admit says that whose a request's connection is was let in: it is none of the strangers
-// at the door any more.
-func (c *Connections) Admit(ctx context.Context) {
+// at the door any more. Unavailable says that the client has too many connections.
+func (c *Connections) Admit(ctx context.Context, client string) error {
 	mine, ok := ctx.Value(connectionKey{}).(*connection)
 	if !ok {
-		return
+		return nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if mine.admitted {
-		return
+		return nil
+	}
+	if p := peerOf(mine.Conn); p != nil && p.guest != nil {
+		if err := p.guest.identified(owner{c, client}); err != nil {
+			return err
+		}
 	}
 	mine.admitted = true
-	if p := peerOf(mine.Conn); p != nil && p.guest != nil {
-		p.guest.identified()
-	}
+	return nil
 }
 
 func (c *Connections) forget(mine *connection) {

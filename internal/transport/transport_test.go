@@ -207,8 +207,10 @@ func TestDoor(t *testing.T) {
 	if _, may := enter("192.0.2.1:10"); may {
 		t.Error("one address has more places than it may")
 	}
-	for _, g := range known {
-		g.identified()
+	for i, g := range known {
+		if err := g.identified(owner{name: fmt.Sprint("client", i)}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if _, may := enter("192.0.2.1:11"); !may {
 		t.Error("those who are known count among the strangers")
@@ -240,5 +242,67 @@ func TestDoor(t *testing.T) {
 	d.mostOpen = d.open
 	if _, may := enter("198.51.100.3:9"); may {
 		t.Error("there are more connections than there may be")
+	}
+}
+
+// A connection is a stranger's until its client was let in, which happens to so many of one
+// client and no more; those that end make room.
+func TestConnectionsOfOneClientAreBounded(t *testing.T) {
+	door, clients := NewDoor(16), NewConnections()
+	dial := served(t, door, func(w http.ResponseWriter, r *http.Request) {
+		client := r.URL.Query().Get("client")
+		clients.Claim(r.Context(), client)
+		if r.URL.Query().Has("refused") {
+			return
+		}
+		if err := clients.Admit(r.Context(), client); err != nil {
+			_, _ = io.WriteString(w, err.Error())
+		}
+	})
+	say := func(conn net.Conn, query, want string) {
+		t.Helper()
+		if _, err := fmt.Fprintf(conn, "GET /?client=%s HTTP/1.1\r\nHost: x\r\n\r\n", query); err != nil {
+			t.Fatal(err)
+		}
+		answered(t, conn, want)
+	}
+	strangers := func() int {
+		door.mu.Lock()
+		defer door.mu.Unlock()
+		return door.strangers.Len()
+	}
+	var conns []net.Conn
+	for range 5 {
+		conn := dial()
+		defer func() { _ = conn.Close() }()
+		conns = append(conns, conn)
+	}
+	for _, conn := range conns[:4] {
+		say(conn, "web1&refused", "")
+	}
+	if n := strangers(); n != 5 {
+		t.Errorf("%d strangers: who was not let in is one", n)
+	}
+	const full = "web1 has 4 connections open, and may have no more; close some"
+	for _, conn := range conns[:4] {
+		say(conn, "web1", "")
+		say(conn, "web1", "")
+	}
+	say(conns[4], "web1", full)
+	if n := strangers(); n != 1 {
+		t.Errorf("%d strangers, want the one that is too many", n)
+	}
+	_ = conns[0].Close()
+	for open := 5; open != 4; time.Sleep(time.Millisecond) {
+		door.mu.Lock()
+		open = door.open
+		door.mu.Unlock()
+	}
+	say(conns[4], "web1", "")
+	other := dial()
+	defer func() { _ = other.Close() }()
+	say(other, "web2", "")
+	if len(door.byOwner) != 2 {
+		t.Errorf("%d clients are counted, want 2", len(door.byOwner))
 	}
 }
