@@ -18,6 +18,7 @@ import (
 	"webjob.dev/webjob/api"
 	"webjob.dev/webjob/internal/server"
 	"webjob.dev/webjob/internal/trust"
+	"webjob.dev/webjob/wire"
 )
 
 // operate adds an operator and returns its TLS configuration.
@@ -188,6 +189,14 @@ func (b *between) Operator(ctx context.Context, name string) (webjob.Operator, e
 	return o, err
 }
 
+func (b *between) Client(ctx context.Context, id string) (webjob.Client, error) {
+	c, err := b.Store.Client(ctx, id)
+	if id == b.after {
+		once(&b.found)
+	}
+	return c, err
+}
+
 func (b *between) AddToken(ctx context.Context, t webjob.Token) error {
 	once(&b.adds)
 	return b.Store.AddToken(ctx, t)
@@ -233,6 +242,31 @@ func TestRevocationInTheMiddleOfARequest(t *testing.T) {
 	}
 	if _, err := store.Token(t.Context(), secret); webjob.KindOf(err) != webjob.NotFound {
 		t.Errorf("a revoked operator has made a token: %v", err)
+	}
+}
+
+// A poll whose client is shut out before it waits for work does not wait.
+func TestRevocationBeforeAPollWaits(t *testing.T) {
+	var store *between
+	w := newWorldOver(t, func(*server.Settings) {}, func(s webjob.Store) webjob.Store {
+		store = &between{Store: s}
+		return store
+	})
+	olga, web1 := w.operate("olga", "admin"), w.client("web1")
+	store.after, store.found = "web1", func() {
+		if status, text := w.ask(olga, http.MethodPost, api.ClientPath("web1", "revoke"), api.RevokeRequest{}); status != http.StatusOK {
+			t.Errorf("%d %s", status, text)
+		}
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.endpoint.URL+wire.PathPoll, bytes.NewReader(encode(t, wire.PollRequest{WaitMS: 60_000, Free: 1})))
+	must(t, err)
+	client := httpClient(web1)
+	client.Timeout = 20 * time.Second // the poll would be held for longer
+	response, err := client.Do(request)
+	must(t, err)
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusForbidden {
+		t.Errorf("status %d", response.StatusCode)
 	}
 }
 

@@ -57,6 +57,17 @@ func (s clientHandlers) pollAnswer(client webjob.Client, ticket string, found di
 	return response
 }
 
+// wait has a poll wait. Who was shut out before it waited was not cut off by that.
+func (s clientHandlers) wait(ctx context.Context, waiter *dispatch.Waiter, wait time.Duration) error {
+	if err := s.dispatcher.Wait(ctx, waiter, wait); err != nil {
+		return err
+	}
+	if _, err := s.identity.Client(ctx, waiter.Client.ID, waiter.Client.Key); err != nil {
+		s.dispatcher.Cut(waiter.Client.ID)
+	}
+	return nil
+}
+
 // holdBlocking waits in the handler, where a connection cannot be parked.
 func (s clientHandlers) holdBlocking(w http.ResponseWriter, r *http.Request, waiter *dispatch.Waiter, ticket string, wait time.Duration) error {
 	answer := make(chan dispatch.Work, 1)
@@ -65,7 +76,7 @@ func (s clientHandlers) holdBlocking(w http.ResponseWriter, r *http.Request, wai
 	waiter.Drop = func() { close(dropped) }
 	s.metrics.polls.Inc()
 	defer s.metrics.polls.Dec()
-	if err := s.dispatcher.Wait(r.Context(), waiter, wait); err != nil {
+	if err := s.wait(r.Context(), waiter, wait); err != nil {
 		return err
 	}
 	select {
@@ -101,7 +112,7 @@ func (s clientHandlers) holdParked(r *http.Request, parked *transport.Parked, wa
 		s.metrics.polls.Dec()
 		parked.Drop()
 	}
-	if err := s.dispatcher.Wait(r.Context(), waiter, wait); err != nil {
+	if err := s.wait(r.Context(), waiter, wait); err != nil {
 		s.metrics.polls.Dec()
 		parked.Drop()
 		s.log.Error("a poll could not be held", "client", client.ID, "error", err)
