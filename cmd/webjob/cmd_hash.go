@@ -104,7 +104,7 @@ func (h *hasher) print(names []string) error {
 
 func (h *hasher) complain(err error) {
 	h.failed++
-	h.command.PrintErrln("webjob: " + cli.OneLine(err.Error()))
+	cli.Say(h.command, "webjob: %s", err)
 }
 
 func (h *hasher) check(lists []string) error {

@@ -123,7 +123,7 @@ func runJob(c *cobra.Command, flags *runFlags, request endpoint.Request) error {
 		return fail(cli.StatusRefused, ran.Refused)
 	}
 	if ran.RenewError != nil {
-		c.PrintErrf("webjob: warning: the certificate is due for renewal: %v\n", ran.RenewError)
+		cli.Say(c, "webjob: warning: the certificate is due for renewal: %v", ran.RenewError)
 	}
 	if ran.PutError != nil && flags.requirePut {
 		return &cli.ExitError{Status: cli.StatusPutFailed}
@@ -147,7 +147,7 @@ func tellRun(c *cobra.Command, ran *endpoint.Ran) {
 	if r.Reason != "" && ran.Refused == nil {
 		what += ": " + r.Reason
 	}
-	say := func(format string, args ...any) { c.PrintErrln("webjob: " + cli.OneLine(fmt.Sprintf(format, args...))) }
+	say := func(format string, args ...any) { cli.Say(c, "webjob: "+format, args...) }
 	say("run %s of %s version %d %s", r.Run, r.Job, r.Version, what)
 	if ran.PutError != nil {
 		say("result of run %s waits in the spool: %v; webjob spool flush sends it", r.Run, ran.PutError)
@@ -159,10 +159,10 @@ func tellRun(c *cobra.Command, ran *endpoint.Ran) {
 
 func tellFlushed(c *cobra.Command, flushed endpoint.Flushed) {
 	for _, run := range flushed.Sent {
-		c.PrintErrf("webjob: result of run %s is stored\n", run)
+		cli.Say(c, "webjob: result of run %s is stored", run)
 	}
 	for _, run := range slices.Sorted(maps.Keys(flushed.Kept)) {
-		c.PrintErrln("webjob: " + cli.OneLine(fmt.Sprintf("result of run %s still waits in the spool: %v", run, flushed.Kept[run])))
+		cli.Say(c, "webjob: result of run %s still waits in the spool: %v", run, flushed.Kept[run])
 	}
 }
 

@@ -47,7 +47,7 @@ what else this system has. Installing needs the rights to do so.`,
 				if err != nil {
 					return fmt.Errorf("service %s: %w", action.name, err)
 				}
-				c.PrintErrf("webjob: %s: %s done\n", serviceName, action.name)
+				cli.Say(c, "webjob: %s: %s done", serviceName, action.name)
 				return nil
 			},
 		})

@@ -125,7 +125,7 @@ func try(c *cobra.Command, dir, data string, args []string) (tried, error) {
 		switch field.Name {
 		case "Outcome:", "Reason:", "RUN:", "CPU:", "Peak memory:", "RUN limit:", "Enforced:", "Leftovers:", "stdout:", "stderr:", "Collected:", "Error:":
 			if field.Value != "" {
-				c.PrintErrln("webjob: " + cli.OneLine(field.Name+" "+field.Value))
+				cli.Say(c, "webjob: %s %s", field.Name, field.Value)
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/api"
+	"webjob.dev/webjob/internal/cli"
 	"webjob.dev/webjob/internal/operator"
 )
 
@@ -56,7 +57,7 @@ terminal through $PAGER or less; standard output has the order.`,
 				return fmt.Errorf("order approve: %w", err)
 			}
 			if status.State == webjob.OrderPending {
-				c.PrintErrf("order %s waits for more signatures\n", status.ID)
+				cli.Say(c, "order %s waits for more signatures", status.ID)
 			}
 			return showOrder(c, api.OrderDetail{OrderStatus: status})
 		},

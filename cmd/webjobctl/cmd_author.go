@@ -58,7 +58,7 @@ an error; with --strict also when it finds a warning.`,
 				}
 			}
 			if len(findings) == 0 && cli.FormatOf(c) == cli.Table {
-				c.PrintErrln("nothing to mend in " + args[0])
+				cli.Say(c, "nothing to mend in %s", args[0])
 				return nil
 			}
 			err = cli.List(c, findings, []cli.Column[operator.Finding]{

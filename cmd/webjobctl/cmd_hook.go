@@ -146,7 +146,7 @@ func configCommand(open openHome) *cobra.Command {
 				return fmt.Errorf("config explain: %w", err)
 			}
 			if explained.Error != "" {
-				c.PrintErrln("the files on disk are not in use: " + cli.Printable(explained.Error))
+				cli.Say(c, "the files on disk are not in use: %s", explained.Error)
 			}
 			if cli.FormatOf(c) != cli.Table {
 				return cli.Show(c, explained, nil)
@@ -178,7 +178,7 @@ in them is wrong it says what, and what held before goes on holding.`,
 			if err := s.Call(c.Context(), http.MethodPost, api.PathConfig+"/reload", nil, struct{}{}, nil); err != nil {
 				return fmt.Errorf("config reload: %w", err)
 			}
-			c.PrintErrln("the configuration is in use")
+			cli.Say(c, "the configuration is in use")
 			return nil
 		},
 	})

@@ -125,7 +125,7 @@ func keyPassphraseCommand(open openHome) *cobra.Command {
 			if err := h.SetPassphrase(args[0]); err != nil {
 				return fmt.Errorf("key passphrase: %w", err)
 			}
-			c.PrintErrf("key %s is encrypted anew\n", args[0])
+			cli.Say(c, "key %s is encrypted anew", args[0])
 			return nil
 		},
 	}

@@ -121,7 +121,7 @@ func newOrder(c *cobra.Command, open openHome, f *orderFlags, args []string) err
 	if webjob.KindOf(err) == webjob.Conflict && f.id != "" {
 		var known api.OrderDetail
 		if s.Call(c.Context(), http.MethodGet, api.OrderPath(f.id), nil, nil, &known) == nil && operator.SameOrder(known.Order, plan.Order) {
-			c.PrintErrf("order %s was given before; nothing was added\n", f.id)
+			cli.Say(c, "order %s was given before; nothing was added", f.id)
 			status, err = known.OrderStatus, nil
 		}
 	}
@@ -129,7 +129,7 @@ func newOrder(c *cobra.Command, open openHome, f *orderFlags, args []string) err
 		return err
 	}
 	if status.State == webjob.OrderPending {
-		c.PrintErrf("order %s waits for more signatures; colleagues add theirs with: webjobctl order approve %s\n", status.ID, status.ID)
+		cli.Say(c, "order %s waits for more signatures; colleagues add theirs with: webjobctl order approve %s", status.ID, status.ID)
 	}
 	if f.watch {
 		return watchOrder(c, s, status.ID)

@@ -40,8 +40,7 @@ enough, it takes effect at once.`,
 // tellDraft says what became of a draft: who must do what before it is in effect.
 func tellDraft(c *cobra.Command, h operator.Handed) {
 	if !h.Accepted {
-		text := fmt.Sprintf("draft %s waits for %d more signature(s), of %s; who signs looks at it first: webjobctl repo sign %s", h.ID, h.Missing, strings.Join(h.MaySign, ", "), h.ID)
-		c.PrintErrln(cli.OneLine(text))
+		cli.Say(c, "draft %s waits for %d more signature(s), of %s; who signs looks at it first: webjobctl repo sign %s", h.ID, h.Missing, strings.Join(h.MaySign, ", "), h.ID)
 	}
 }
 
@@ -300,7 +299,7 @@ func printSigned(c *cobra.Command, signed []signedDraft) error {
 
 // confirm asks on the terminal; anything but yes is no.
 func confirm(c *cobra.Command, question string) bool {
-	c.PrintErrf("%s [y/N] ", question)
+	fmt.Fprint(c.ErrOrStderr(), cli.OneLine(question)+" [y/N] ")
 	answer, _ := bufio.NewReader(c.InOrStdin()).ReadString('\n') // the end of input is no
 	answer = strings.ToLower(strings.TrimSpace(answer))
 	return answer == "y" || answer == "yes"

@@ -42,7 +42,7 @@ func propose(c *cobra.Command, open openHome, what string, f *proposeFlags, make
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	if d == nil {
-		c.PrintErrf("%s: nothing is to be done\n", what)
+		cli.Say(c, "%s: nothing is to be done", what)
 		return nil
 	}
 	if _, err := s.Repository().Signers(r.View, d, f.names); err != nil {

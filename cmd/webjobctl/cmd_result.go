@@ -131,7 +131,7 @@ func resultShowCommand(open openHome) *cobra.Command {
 				}
 			}
 			if record.Collected != nil {
-				_, err = fmt.Fprintf(c.OutOrStdout(), "\nFiles: webjobctl result files %s\n", record.Run)
+				_, err = fmt.Fprintf(c.OutOrStdout(), "\nFiles: webjobctl result files %s\n", cli.Printable(record.Run))
 			}
 			return err
 		},
@@ -164,7 +164,7 @@ func excerpt(c *cobra.Command, results operator.Results, record *webjob.Record, 
 	}
 	var text strings.Builder
 	if part.Size > 1<<20 {
-		_, err := fmt.Fprintf(c.OutOrStdout(), "\n%s: %s, get it with webjobctl result get %s\n", part.Name, cli.Bytes(part.Size), record.Run)
+		_, err := fmt.Fprintf(c.OutOrStdout(), "\n%s: %s, get it with webjobctl result get %s\n", cli.Printable(part.Name), cli.Bytes(part.Size), cli.Printable(record.Run))
 		return err
 	}
 	if err := results.WritePart(c.Context(), record, part, &text); err != nil {
@@ -172,14 +172,14 @@ func excerpt(c *cobra.Command, results operator.Results, record *webjob.Record, 
 	}
 	lines := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
 	out := c.OutOrStdout()
-	fmt.Fprintf(out, "\n%s:\n", part.Name)
+	fmt.Fprintf(out, "\n%s:\n", cli.Printable(part.Name))
 	for _, line := range lines[:min(len(lines), excerptLines)] {
 		if _, err := io.WriteString(out, "  "+cli.Printable(line)+"\n"); err != nil {
 			return err
 		}
 	}
 	if more := len(lines) - excerptLines; more > 0 {
-		fmt.Fprintf(out, "  ... %d more lines: webjobctl result get %s\n", more, record.Run)
+		fmt.Fprintf(out, "  ... %d more lines: webjobctl result get %s\n", more, cli.Printable(record.Run))
 	}
 	return nil
 }

@@ -145,7 +145,7 @@ it must not have expired. The exit status is 1 when any signature is not good.`,
 				signers, err := verifyFile(name, who)
 				if err != nil {
 					bad++
-					c.PrintErrf("webjobctl: verify %s: %v\n", name, err)
+					cli.Say(c, "webjobctl: verify %s: %v", name, err)
 					continue
 				}
 				if _, err := fmt.Fprintf(c.OutOrStdout(), "%s: good, signed by %s\n", name, strings.Join(signers, ", ")); err != nil {

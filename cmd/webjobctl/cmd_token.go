@@ -73,7 +73,7 @@ func newToken(c *cobra.Command, open openHome, request api.NewTokenRequest) erro
 
 func showToken(c *cobra.Command, token trust.Token, kept webjob.Token) error {
 	if cli.FormatOf(c) == cli.Table { // the token alone, so that it can be piped
-		c.PrintErrf("token %s for %s, good %s until %s UTC\n", kept.ID, tokenFor(kept), times(kept.Uses), cli.Time(kept.Expires))
+		cli.Say(c, "token %s for %s, good %s until %s UTC", kept.ID, tokenFor(kept), times(kept.Uses), cli.Time(kept.Expires))
 		_, err := fmt.Fprintln(c.OutOrStdout(), token)
 		return err
 	}

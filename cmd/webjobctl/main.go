@@ -3,7 +3,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -54,6 +53,6 @@ func (open openHome) session() (*operator.Session, error) {
 // next tells how to continue a list, on stderr.
 func next(c *cobra.Command, after string) {
 	if after != "" {
-		fmt.Fprintf(c.ErrOrStderr(), "there may be more: add --after %s\n", after)
+		cli.Say(c, "there may be more: add --after %s", after)
 	}
 }

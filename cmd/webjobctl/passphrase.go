@@ -9,6 +9,7 @@ import (
 	"golang.org/x/term"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/cli"
 	"webjob.dev/webjob/internal/operator"
 )
 
@@ -29,7 +30,7 @@ func passphrases(c *cobra.Command) operator.Passphrases {
 		terminal := int(os.Stdin.Fd()) //nolint:gosec // a descriptor is small
 		if !term.IsTerminal(terminal) {
 			if isNew {
-				c.PrintErrf("warning: %s: none, so the key lies in the clear; run this on a terminal, or set %s\n", purpose, passphraseVariable)
+				cli.Say(c, "warning: %s: none, so the key lies in the clear; run this on a terminal, or set %s", purpose, passphraseVariable)
 				return nil, nil
 			}
 			return nil, webjob.Errorf(webjob.Invalid, "%s: there is no terminal to ask on; set %s", purpose, passphraseVariable)

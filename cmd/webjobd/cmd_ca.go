@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"webjob.dev/webjob/internal/cli"
 	"webjob.dev/webjob/internal/server"
 )
 
@@ -40,7 +41,7 @@ let in again by one who did: webjobctl operator renew NAME.`,
 				if err != nil {
 					return fmt.Errorf("ca %s: %w", step.name, err)
 				}
-				c.PrintErrf("webjobd: ca %s done; start the server again\n", step.name)
+				cli.Say(c, "webjobd: ca %s done; start the server again", step.name)
 				return nil
 			},
 		}

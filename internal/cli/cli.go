@@ -105,6 +105,12 @@ func OneLine(s string) string {
 	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }), "; ")
 }
 
+// Say writes one line for people to the command's stderr. What it quotes may be anybody's,
+// also a server's in the wrong hands.
+func Say(c *cobra.Command, format string, values ...any) {
+	fmt.Fprintln(c.ErrOrStderr(), OneLine(fmt.Sprintf(format, values...)))
+}
+
 // prepare sets what every command shares.
 func prepare(root *cobra.Command) {
 	root.SilenceErrors, root.SilenceUsage = true, true

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -8,6 +9,8 @@ import (
 	"text/tabwriter"
 	"time"
 	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 )
@@ -114,10 +117,36 @@ func Show(c *cobra.Command, value any, fields []Field) error {
 }
 
 func writeJSON(w io.Writer, v any, indent string) error {
-	encoder := json.NewEncoder(w)
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", indent)
-	return encoder.Encode(v)
+	if err := encoder.Encode(v); err != nil {
+		return err
+	}
+	_, err := w.Write(escaped(text.Bytes()))
+	return err
+}
+
+// escaped writes characters of JSON that a terminal would obey or not show as \uXXXX, which
+// means the same. They stand in strings alone: all else of JSON is ASCII.
+func escaped(text []byte) []byte {
+	var out []byte
+	for rest := text; len(rest) > 0; {
+		r, size := utf8.DecodeRune(rest)
+		switch {
+		case r == utf8.RuneError: // also bytes that are not UTF-8
+			out = append(out, "\ufffd"...)
+		case r < ' ' || unicode.IsPrint(r):
+			out = append(out, rest[:size]...)
+		default:
+			for _, unit := range utf16.Encode([]rune{r}) {
+				out = fmt.Appendf(out, `\u%04x`, unit)
+			}
+		}
+		rest = rest[size:]
+	}
+	return out
 }
 
 // Printable makes one line of foreign text safe for a terminal: tabs become

@@ -251,7 +251,7 @@ func TestConnectionsOfOneClientAreBounded(t *testing.T) {
 	door, clients := NewDoor(16), NewConnections()
 	dial := served(t, door, func(w http.ResponseWriter, r *http.Request) {
 		client := r.URL.Query().Get("client")
-		clients.Claim(r.Context(), client)
+		clients.Identify(r.Context(), client)
 		if r.URL.Query().Has("refused") {
 			return
 		}
