@@ -265,7 +265,7 @@ func (f *signFlags) sign(c *cobra.Command, s *operator.Session, base *trust.View
 		out = c.ErrOrStderr()
 	}
 	if isTable || !f.yes {
-		if _, err := fmt.Fprintf(out, "Draft %s: %s, by %s\n", r.ID, r.Summary, r.By); err != nil {
+		if err := writeLines(out, []string{fmt.Sprintf("Draft %s: %s, by %s", r.ID, r.Summary, r.By)}); err != nil {
 			return signedDraft{}, err
 		}
 		if err := showReview(c, out, r, !f.yes); err != nil {

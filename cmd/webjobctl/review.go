@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"webjob.dev/webjob/internal/operator"
+	"webjob.dev/webjob/internal/review"
 )
 
 // addDepthFlags lets people say how much they want to see of what they sign.
@@ -52,28 +53,36 @@ func writeLines(out io.Writer, lines []string) error {
 	if len(lines) == 0 {
 		return nil
 	}
-	_, err := io.WriteString(out, strings.Join(lines, "\n")+"\n")
+	width, _ := screenSize(out)
+	_, err := io.WriteString(out, strings.Join(review.Fold(lines, width), "\n")+"\n")
 	return err
 }
 
 // writePaged writes lines through a pager when out is a terminal that they do not fit on.
 func writePaged(c *cobra.Command, out io.Writer, lines []string, paged bool) error {
-	terminal, isFile := out.(*os.File)
-	if paged && isFile && term.IsTerminal(int(terminal.Fd())) && len(lines) >= screenHeight(terminal) {
+	width, height := screenSize(out)
+	folded := review.Fold(lines, width)
+	if paged && height > 0 && len(folded) >= height-1 {
 		pager := pagerCommand(os.Getenv("PAGER"))
-		if pager != nil && page(c, terminal, lines, pager) == nil {
+		if pager != nil && page(c, out.(*os.File), folded, pager) == nil {
 			return nil
 		}
 	}
 	return writeLines(out, lines)
 }
 
-func screenHeight(terminal *os.File) int {
-	_, height, err := term.GetSize(int(terminal.Fd()))
-	if err != nil || height <= 0 {
-		return 24
+// screenSize returns the columns and lines of the terminal that out is, 0 when it is none.
+// Columns that are not known are 0, too.
+func screenSize(out io.Writer) (width, height int) {
+	terminal, isFile := out.(*os.File)
+	if !isFile || !term.IsTerminal(int(terminal.Fd())) {
+		return 0, 0
 	}
-	return height - 1
+	width, height, err := term.GetSize(int(terminal.Fd()))
+	if err != nil || height <= 0 {
+		return 0, 25
+	}
+	return width, height
 }
 
 // pagerCommand returns the words of the pager: that of the user, else less if it is there.

@@ -106,7 +106,7 @@ func (p *Page) foreign(name, what string, lines []string, all []byte) {
 	}
 	p.left -= len(lines) - len(over)
 	if escaped > 0 {
-		p.Say("  ! %d characters that a terminal would obey or not show are written as ‹…› in %s", escaped, name)
+		p.Lines = append(p.Lines, fmt.Sprintf("  ! %d characters that a terminal would obey or not show are written as ‹…› in %s", escaped, Visible(name)))
 	}
 	if bytes.ContainsFunc(all, fromRightToLeft) {
 		p.Say("  ! %s has letters that are written from right to left; a terminal may show parts of such a line in another order", name)
