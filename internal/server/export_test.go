@@ -169,3 +169,11 @@ func (brokenAudit) RecordActs(context.Context, ...webjob.Act) error {
 
 // BreakAudit makes the audit log fail.
 func BreakAudit(s *Server) { s.audit = audit.New(brokenAudit{}) }
+
+// TakeLarge takes one of the places for requests of a client that are not small.
+func TakeLarge(ctx context.Context, s *Server, client string) (leave func(), err error) {
+	return s.large.Take(ctx, string(webjob.RoleClient)+" "+client)
+}
+
+// WithBounds sets the bounds that every listener has.
+func WithBounds(h *http.Server) { withBounds(h) }

@@ -43,7 +43,7 @@ func (s *Server) routes(listener string) *routes {
 func (rt *routes) handle(pattern string, h handler) {
 	rt.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		caller := &caller{}
+		caller := &caller{large: rt.server.large}
 		r = r.WithContext(context.WithValue(transport.WithDeparture(r.Context()), callerKey{}, caller))
 		control := http.NewResponseController(w)
 		answer := &answer{ResponseWriter: w, control: control}
@@ -93,6 +93,7 @@ func (rt *routes) log(r *http.Request, a *answer, body *movingBody, c *caller, t
 // caller collects what the access line tells about a request beyond HTTP.
 type caller struct {
 	identity trust.Identity
+	large    *transport.Places // for its JSON when that is not small
 	more     []slog.Attr
 	skip     bool // another one answers, counts and tells
 	quiet    bool // tell at level debug: it happens all the time and brought nothing
@@ -193,12 +194,34 @@ func (b *movingBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Bounds of JSON bodies, which are held in memory, beside those of their routes.
+const (
+	maxStrangerJSON = 32 << 10 // of who has not shown who it is; requests to be let in are small
+	smallJSON       = 64 << 10 // what is larger takes a place, so that nobody fills the memory
+	maxLargeJSON    = 64       // places
+)
+
 // readJSON reads a bounded request body. Unknown members are left alone, so that
 // newer programs can talk to this server.
 func readJSON(r *http.Request, v any) error { return readJSONUpTo(r, v, wire.MaxRequestJSON) }
 
 func readJSONUpTo(r *http.Request, v any, limit int) error {
-	body, err := io.ReadAll(io.LimitReader(r.Body, int64(limit)+1))
+	c, _ := r.Context().Value(callerKey{}).(*caller)
+	stranger := c == nil || c.identity.Name == ""
+	if stranger {
+		limit = min(limit, maxStrangerJSON)
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, int64(min(limit, smallJSON))+1))
+	if err == nil && len(body) > smallJSON && !stranger {
+		var leave func()
+		if leave, err = c.large.Take(r.Context(), string(c.identity.Role)+" "+c.identity.Name); err != nil {
+			return err
+		}
+		defer leave()
+		var rest []byte
+		rest, err = io.ReadAll(io.LimitReader(r.Body, int64(limit-len(body))+1))
+		body = append(body, rest...)
+	}
 	if err != nil {
 		return webjob.Errorf(webjob.Invalid, "the body ended early: %w", err)
 	}

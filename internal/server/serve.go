@@ -25,6 +25,7 @@ const (
 	headerTimeout  = 30 * time.Second // and of a handshake: many may come at once
 	idleTimeout    = 3 * time.Minute
 	maxHeaderBytes = 32 << 10
+	maxStreams     = 16 // requests at once of one connection of HTTP/2
 )
 
 // Serve listens until ctx ends, then lets the requests under way finish. It
@@ -68,6 +69,13 @@ func (s *Server) Serve(ctx context.Context) error {
 	return s.run(ctx, listeners)
 }
 
+// withBounds sets the bounds of every connection of a server.
+func withBounds(h *http.Server) *http.Server {
+	h.ReadHeaderTimeout, h.IdleTimeout, h.MaxHeaderBytes = headerTimeout, idleTimeout, maxHeaderBytes
+	h.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxStreams}
+	return h
+}
+
 type listener struct {
 	name, address string
 	handler       http.Handler
@@ -94,14 +102,11 @@ func (s *Server) run(ctx context.Context, listeners []listener) error {
 			config.NextProtos = []string{"h2", "http/1.1"}
 			l.tls, l.socket = config, transport.Listen(socket, door, config)
 		}
-		l.server = &http.Server{
-			Handler:           l.handler,
-			TLSConfig:         l.tls.Clone(), // each server writes its own protocols into it
-			ReadHeaderTimeout: headerTimeout,
-			IdleTimeout:       idleTimeout,
-			MaxHeaderBytes:    maxHeaderBytes,
-			ErrorLog:          slog.NewLogLogger(s.log.With("listener", l.name).Handler(), slog.LevelInfo),
-		}
+		l.server = withBounds(&http.Server{
+			Handler:   l.handler,
+			TLSConfig: l.tls.Clone(), // each server writes its own protocols into it
+			ErrorLog:  slog.NewLogLogger(s.log.With("listener", l.name).Handler(), slog.LevelInfo),
+		})
 	}
 	s.connections.Watch(listeners[0].server)
 	s.operators.Watch(listeners[1].server)

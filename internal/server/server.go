@@ -45,6 +45,7 @@ type Server struct {
 
 	uploads    *transport.Places // for results being received
 	resumables *transport.Places // for uploads being received
+	large      *transport.Places // for JSON that is not small
 	draining   atomic.Bool
 }
 
@@ -93,6 +94,7 @@ func Open(ctx context.Context, settings *Settings, log *slog.Logger, open OpenBa
 		audit:      audit.New(backends.Store),
 		uploads:    transport.NewPlaces("receiving results", maxUploads),
 		resumables: transport.NewPlaces("receiving uploads", maxResumables),
+		large:      transport.NewPlaces("reading large requests", maxLargeJSON),
 	}
 	if err := s.wire(ctx, online, set); err != nil {
 		return nil, errors.Join(err, backends.Store.Close())
