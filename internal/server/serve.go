@@ -69,9 +69,9 @@ func (s *Server) Serve(ctx context.Context) error {
 	return s.run(ctx, listeners)
 }
 
-// withBounds sets the bounds of every connection of a server.
+// withBounds sets the other bounds of every connection of a server.
 func withBounds(h *http.Server) *http.Server {
-	h.ReadHeaderTimeout, h.IdleTimeout, h.MaxHeaderBytes = headerTimeout, idleTimeout, maxHeaderBytes
+	h.IdleTimeout, h.MaxHeaderBytes = idleTimeout, maxHeaderBytes
 	h.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxStreams}
 	return h
 }
@@ -103,9 +103,10 @@ func (s *Server) run(ctx context.Context, listeners []listener) error {
 			l.tls, l.socket = config, transport.Listen(socket, door, config)
 		}
 		l.server = withBounds(&http.Server{
-			Handler:   l.handler,
-			TLSConfig: l.tls.Clone(), // each server writes its own protocols into it
-			ErrorLog:  slog.NewLogLogger(s.log.With("listener", l.name).Handler(), slog.LevelInfo),
+			Handler:           l.handler,
+			TLSConfig:         l.tls.Clone(), // each server writes its own protocols into it
+			ReadHeaderTimeout: headerTimeout,
+			ErrorLog:          slog.NewLogLogger(s.log.With("listener", l.name).Handler(), slog.LevelInfo),
 		})
 	}
 	s.connections.Watch(listeners[0].server)
