@@ -200,9 +200,11 @@ type Orders interface {
 	// ListOrderRuns returns runs in the order in which they were added; Page.After is
 	// the number that comes with the last one. No states means all.
 	ListOrderRuns(ctx context.Context, order string, states []RunState, p Page) (runs []OrderRun, last string, err error)
-	// OpenRuns calls visit with every run that is queued or offered, of all orders or of
-	// one.
-	OpenRuns(ctx context.Context, order string, visit func(OrderRun) error) error
+	// OpenOrder returns an order and calls visit with each of its runs that is queued or
+	// offered, all as they are at one moment.
+	OpenOrder(ctx context.Context, id string, visit func(OrderRun) error) (OrderStatus, error)
+	// OpenRuns calls visit with every run that is queued or offered, of all orders.
+	OpenRuns(ctx context.Context, visit func(OrderRun) error) error
 	// ChangeOrder makes the change and returns the order as it is then.
 	ChangeOrder(ctx context.Context, c OrderChange) (OrderStatus, error)
 	// JoinOrder adds runs to an order that has not ended; those that are there already are

@@ -19,6 +19,7 @@ type book struct {
 	mu      sync.Mutex
 	orders  map[string]*order
 	agents  map[string]*agent
+	looks   uint64        // looks at orders in the store that were begun
 	keeping int           // orders whose time agents keep
 	total   int           // runs that have not ended
 	timers  chan struct{} // the clock looks when it gets something
@@ -29,10 +30,8 @@ type book struct {
 }
 
 // know takes a stored order into the cache, without its runs. One that the cache has in a
-// newer revision is left alone, one that has ended is dropped.
+// newer revision is left alone, one that has ended is dropped. mu is held.
 func (d *book) know(policy *trust.Policy, status webjob.OrderStatus) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	o := d.orders[status.ID]
 	if !status.EndedAt.IsZero() {
 		d.drop(o)
@@ -122,8 +121,9 @@ func (d *book) agent(client string) *agent {
 	return a
 }
 
-// attach takes a stored run that has not ended into the cache; mu is held.
-func (d *book) attach(o *order, stored webjob.OrderRun) {
+// attach takes a stored run that has not ended into the cache, as the look of that number
+// saw it; mu is held.
+func (d *book) attach(o *order, stored webjob.OrderRun, look uint64) {
 	if r := o.runs[stored.Run]; r != nil {
 		if r.state != stored.State {
 			running := r.running
@@ -134,7 +134,7 @@ func (d *book) attach(o *order, stored webjob.OrderRun) {
 		r.rank, r.until = stored.Rank, stored.Until
 		return
 	}
-	r := &run{order: o, id: stored.Run, client: stored.Client, at: stored.At, rank: stored.Rank, state: stored.State, until: stored.Until}
+	r := &run{order: o, id: stored.Run, client: stored.Client, at: stored.At, rank: stored.Rank, state: stored.State, until: stored.Until, since: look}
 	o.runs[r.id] = r
 	d.total++
 	a := d.agent(r.client)
@@ -164,51 +164,98 @@ func (d *book) detach(o *order, id string) {
 	d.forget(r.client)
 }
 
+// look is one look at an order in the store. What it saw may be of the past when it is
+// taken over: runs may have ended, and others joined, and another look may have been faster.
+type look struct {
+	number uint64
+	known  *order // nil when it was not in the cache
+}
+
+// begin begins a look. What makes the order stale from now on asks for another one.
+func (d *book) begin(id string) look {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.looks++
+	o := d.orders[id]
+	if o != nil {
+		o.looking++
+		o.stale = false
+	}
+	return look{d.looks, o}
+}
+
+// end ends it.
+func (d *book) end(id string, l look, failed bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if l.known != nil {
+		if l.known.looking--; l.known.looking == 0 {
+			l.known.ended = nil
+		}
+	}
+	if o := d.orders[id]; o != nil && failed {
+		o.stale = true
+	}
+	d.tick()
+}
+
 // reload reads an order and its runs anew. When it cannot, [Dispatcher.Refresh] does
 // later.
 func (d *book) reload(ctx context.Context, id string) error {
-	err := d.read(ctx, id)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if o := d.orders[id]; o != nil {
-		o.stale = err != nil
-	}
-	d.tick()
+	l := d.begin(id)
+	err := d.read(ctx, id, l)
+	d.end(id, l, err != nil)
 	return err
 }
 
-func (d *book) read(ctx context.Context, id string) error {
+func (d *book) read(ctx context.Context, id string, l look) error {
 	policy, err := d.Policy()
 	if err != nil {
 		return err
 	}
-	status, err := d.Store.Order(ctx, id)
-	if err != nil {
-		return err
-	}
 	var open []webjob.OrderRun
-	if status.EndedAt.IsZero() {
-		if err := d.Store.OpenRuns(ctx, id, func(r webjob.OrderRun) error { open = append(open, r); return nil }); err != nil {
-			return err
-		}
-	}
-	if err := d.know(policy, status); err != nil {
+	status, err := d.Store.OpenOrder(ctx, id, func(r webjob.OrderRun) error { open = append(open, r); return nil })
+	if err != nil {
 		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	o := d.orders[id]
-	if o == nil {
-		return nil
+	switch o := d.orders[id]; {
+	case o == nil && l.known != nil:
+		return nil // it ended meanwhile
+	case o != nil && (o.looked > l.number || o.status.Revision > status.Revision):
+		return nil // who changed it meanwhile has looked since, or is about to
 	}
+	if err := d.know(policy, status); err != nil {
+		return err
+	}
+	if o := d.orders[id]; o != nil {
+		o.looked = l.number
+		d.takeOver(o, open, l.number)
+	}
+	return nil
+}
+
+// takeOver takes over the runs that a look saw; mu is held.
+func (d *book) takeOver(o *order, open []webjob.OrderRun, look uint64) {
 	there := make(map[string]bool, len(open))
 	for _, r := range open {
 		there[r.Run] = true
-		d.attach(o, r)
+		if state, ended := o.ended[r.Run]; ended { // after the look
+			o.status.Counts[r.State]--
+			o.status.Counts[state]++
+		} else {
+			d.attach(o, r, look)
+		}
 	}
-	for run := range o.runs {
-		if !there[run] {
-			d.detach(o, run)
+	for id, r := range o.runs {
+		switch {
+		case there[id]:
+		case r.since < look:
+			d.detach(o, id)
+		default: // it joined during the look
+			o.stale = true
+			tell(d.stale)
 		}
 	}
 	for _, r := range o.runs {
@@ -217,7 +264,6 @@ func (d *book) read(ctx context.Context, id string) error {
 	if o.agentsKeepTime() {
 		d.wakeAll()
 	}
-	return nil
 }
 
 // tick makes the clock look again when the next thing is due.

@@ -216,6 +216,7 @@ func (d changes) Ended(ctx context.Context, ended webjob.OrderRun) {
 		d.mu.Unlock()
 		return
 	}
+	o.noteEnd(ended.Run, ended.State)
 	if r := o.runs[ended.Run]; r != nil {
 		o.status.Counts[r.state]--
 		o.status.Counts[ended.State]++

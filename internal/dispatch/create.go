@@ -45,24 +45,42 @@ func (d changes) Create(ctx context.Context, c Creation) (webjob.OrderStatus, er
 // enter takes a new order, which is stored, into the cache.
 func (d changes) enter(ctx context.Context, stored webjob.OrderStatus, runs []webjob.OrderRun) {
 	policy, err := d.Policy()
-	if err == nil {
-		err = d.know(policy, stored)
-	}
 	if err != nil {
 		d.unread(stored.ID, err)
 		return
 	}
 	d.mu.Lock()
-	o := d.orders[stored.ID]
+	if d.orders[stored.ID] != nil || stored.Revision != 1 {
+		d.mu.Unlock()
+		err = d.reload(ctx, stored.ID) // somebody changed it already, and it may have other runs
+	} else {
+		if err = d.know(policy, stored); err == nil {
+			d.enterRuns(d.orders[stored.ID], runs)
+		}
+		d.mu.Unlock()
+	}
+	if err != nil {
+		d.unread(stored.ID, err)
+		return
+	}
+	d.tick()
+	if o := d.order(stored.ID); o != nil {
+		d.later(ctx, o, d.join(ctx, o)) // who enrolled while the order was made
+	}
+}
+
+// enterRuns takes the runs of a new order, which may have ended already, into the cache; mu
+// is held.
+func (d changes) enterRuns(o *order, runs []webjob.OrderRun) {
+	if o == nil {
+		return
+	}
 	for _, r := range runs {
-		d.attach(o, r)
+		d.attach(o, r, d.looks)
 	}
 	if o.agentsKeepTime() {
 		d.wakeAll()
 	}
-	d.mu.Unlock()
-	d.tick()
-	d.later(ctx, o, d.join(ctx, o)) // who enrolled while the order was made
 }
 
 // prepare judges a new order and makes its runs.

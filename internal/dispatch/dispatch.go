@@ -70,7 +70,10 @@ func (d *Dispatcher) Load(ctx context.Context) error {
 				return err
 			}
 			for _, o := range orders {
-				if err := d.know(policy, o); err != nil {
+				d.mu.Lock()
+				err := d.know(policy, o)
+				d.mu.Unlock()
+				if err != nil {
 					d.Log.Warn("an order is left alone", "order", o.ID, "error", err)
 				}
 			}
@@ -80,11 +83,11 @@ func (d *Dispatcher) Load(ctx context.Context) error {
 			filter.Page.After = sequenceText(orders[len(orders)-1])
 		}
 	}
-	err = d.Store.OpenRuns(ctx, "", func(r webjob.OrderRun) error {
+	err = d.Store.OpenRuns(ctx, func(r webjob.OrderRun) error {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		if o := d.orders[r.Order]; o != nil {
-			d.attach(o, r)
+			d.attach(o, r, d.looks)
 		}
 		return nil
 	})

@@ -49,11 +49,18 @@ func (s *interleaved) Order(ctx context.Context, id string) (webjob.OrderStatus,
 	return s.Store.Order(ctx, id)
 }
 
-func (s *interleaved) OpenRuns(ctx context.Context, order string, visit func(webjob.OrderRun) error) error {
+func (s *interleaved) OpenOrder(ctx context.Context, id string, visit func(webjob.OrderRun) error) (webjob.OrderStatus, error) {
+	if err := s.call("OpenOrder"); err != nil {
+		return webjob.OrderStatus{}, err
+	}
+	return s.Store.OpenOrder(ctx, id, visit)
+}
+
+func (s *interleaved) OpenRuns(ctx context.Context, visit func(webjob.OrderRun) error) error {
 	if err := s.call("OpenRuns"); err != nil {
 		return err
 	}
-	return s.Store.OpenRuns(ctx, order, visit)
+	return s.Store.OpenRuns(ctx, visit)
 }
 
 func (s *interleaved) ChangeOrder(ctx context.Context, c webjob.OrderChange) (webjob.OrderStatus, error) {
@@ -194,7 +201,8 @@ func agree(w *world, d *Dispatcher) error {
 			return fmt.Errorf("order %s is %s in the store, and known: %v", id, stored.State, o != nil)
 		}
 		open := map[string]webjob.OrderRun{}
-		w.must(w.store.OpenRuns(w.t.Context(), id, func(r webjob.OrderRun) error { open[r.Run] = r; return nil }))
+		_, err = w.store.OpenOrder(w.t.Context(), id, func(r webjob.OrderRun) error { open[r.Run] = r; return nil })
+		w.must(err)
 		if o == nil {
 			if len(open) > 0 {
 				return fmt.Errorf("order %s has ended, and runs of it have not: %v", id, open)

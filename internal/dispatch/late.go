@@ -88,7 +88,7 @@ func (d changes) joinAll(ctx context.Context, o *order, v webjob.JobVersion, cli
 	for _, r := range added {
 		if d.orders[o.signed.ID] == o && o.runs[r.Run] == nil {
 			o.status.Counts[webjob.RunQueued]++
-			d.attach(o, r)
+			d.attach(o, r, d.looks)
 		}
 	}
 	return nil

@@ -152,12 +152,13 @@ func (m *model) askServer(d *Dispatcher, client string, lost bool) (offers int) 
 }
 
 func (m *model) rank(order, run string) (rank int64) {
-	m.must(m.store.OpenRuns(m.t.Context(), order, func(r webjob.OrderRun) error {
+	_, err := m.store.OpenOrder(m.t.Context(), order, func(r webjob.OrderRun) error {
 		if r.Run == run {
 			rank = r.Rank
 		}
 		return nil
-	}))
+	})
+	m.must(err)
 	return rank
 }
 

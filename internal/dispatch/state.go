@@ -21,8 +21,11 @@ type order struct {
 	status  webjob.OrderStatus
 	runs    map[string]*run // queued and offered ones
 	running map[webjob.RunState]int64
-	started bool // the canary has passed, and the rest was told
-	stale   bool // is to be read anew: the store could not be asked
+	started bool                       // the canary has passed, and the rest was told
+	stale   bool                       // is to be read anew: the store could not be asked
+	looked  uint64                     // the look that the rest is of
+	looking int                        // looks that are under way
+	ended   map[string]webjob.RunState // runs that ended during those
 }
 
 // run is a run that is queued or offered.
@@ -37,6 +40,7 @@ type run struct {
 	offering bool            // its offer is being stored
 	running  bool            // its client says so
 	begun    time.Time       // when its client said so first
+	since    uint64          // the newest look when it came into the cache
 }
 
 // agent is what one client is to do, and its request that waits for it.
@@ -53,6 +57,17 @@ func (o *order) selects(c webjob.Client) bool {
 }
 
 func (o *order) agentsKeepTime() bool { return o.status.Schedule != nil && o.status.Schedule.Agent }
+
+// noteEnd remembers that a run has ended, for the looks that may have seen it before.
+func (o *order) noteEnd(run string, state webjob.RunState) {
+	if o.looking == 0 {
+		return
+	}
+	if o.ended == nil {
+		o.ended = map[string]webjob.RunState{}
+	}
+	o.ended[run] = state
+}
 
 // says takes over whether a client says that it runs a run.
 func (r *run) says(running bool) {

@@ -78,8 +78,9 @@ func orderNumber(ctx context.Context, q querier, id string) (int64, error) {
 	return n, one(err, "order %s does not exist", id)
 }
 
-// querier is a connection or a pool of them.
+// querier is a connection, a pool of them, or a transaction.
 type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
@@ -99,20 +100,24 @@ func scanOrder(row scanner) (webjob.OrderStatus, error) {
 
 // Order implements [webjob.Orders].
 func (s orderTable) Order(ctx context.Context, id string) (webjob.OrderStatus, error) {
-	o, err := scanOrder(s.read.QueryRowContext(ctx, `SELECT `+orderColumns+` FROM orders WHERE id = ?`, id))
+	return orderOf(ctx, s.read, id)
+}
+
+func orderOf(ctx context.Context, q querier, id string) (webjob.OrderStatus, error) {
+	o, err := scanOrder(q.QueryRowContext(ctx, `SELECT `+orderColumns+` FROM orders WHERE id = ?`, id))
 	if err != nil {
 		return o, one(err, "order %s does not exist", id)
 	}
 	orders := []webjob.OrderStatus{o}
-	err = s.addCountsTo(ctx, orders)
+	err = addCountsTo(ctx, q, orders)
 	return orders[0], err
 }
 
 // addCountsTo fills in the counts of the orders.
-func (s orderTable) addCountsTo(ctx context.Context, orders []webjob.OrderStatus) error {
+func addCountsTo(ctx context.Context, q querier, orders []webjob.OrderStatus) error {
 	for i := range orders {
 		orders[i].Counts = webjob.Counts{}
-		_, err := all(ctx, s.read, func(row scanner) (any, error) {
+		_, err := all(ctx, q, func(row scanner) (any, error) {
 			var state webjob.RunState
 			var n int64
 			err := row.Scan(&state, &n)
@@ -151,7 +156,7 @@ func (s orderTable) ListOrders(ctx context.Context, f webjob.OrderFilter) ([]web
 	if err != nil {
 		return nil, err
 	}
-	return orders, s.addCountsTo(ctx, orders)
+	return orders, addCountsTo(ctx, s.read, orders)
 }
 
 const orderRunColumns = `number, run, orders.id, client, at, rank, order_runs.state, updated, offered_until`
@@ -187,16 +192,29 @@ func (s orderTable) ListOrderRuns(ctx context.Context, order string, states []we
 	return runs, strconv.FormatInt(number, 10), err
 }
 
-// OpenRuns implements [webjob.Orders].
-func (s orderTable) OpenRuns(ctx context.Context, order string, visit func(webjob.OrderRun) error) error {
-	where, args := `ended_at IS NULL`, []any(nil) // no order ends before its runs
-	if order != "" {
-		where, args = `orders.id = ?`, []any{order}
+// OpenOrder implements [webjob.Orders].
+func (s orderTable) OpenOrder(ctx context.Context, id string, visit func(webjob.OrderRun) error) (o webjob.OrderStatus, err error) {
+	moment, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return o, backendError(err)
 	}
+	defer func() { _ = moment.Rollback() }() // it changed nothing
+	if o, err = orderOf(ctx, moment, id); err != nil || !o.EndedAt.IsZero() {
+		return o, err // no order ends before its runs
+	}
+	return o, openRuns(ctx, moment, visit, `orders.sequence = ?`, o.Sequence)
+}
+
+// OpenRuns implements [webjob.Orders].
+func (s orderTable) OpenRuns(ctx context.Context, visit func(webjob.OrderRun) error) error {
+	return openRuns(ctx, s.read, visit, `ended_at IS NULL`) // as above
+}
+
+// openRuns walks orders first, and then their runs by state: else SQLite would walk the runs
+// that have ended, too, for the sake of the order.
+func openRuns(ctx context.Context, q querier, visit func(webjob.OrderRun) error, where string, args ...any) error {
 	var number int64
-	// Orders first, and then their runs by state: else SQLite would walk the runs that have
-	// ended, too, for the sake of the order.
-	_, err := all(ctx, s.read, func(row scanner) (struct{}, error) {
+	_, err := all(ctx, q, func(row scanner) (struct{}, error) {
 		r, err := scanOrderRun(row, &number)
 		if err == nil {
 			err = visit(r)

@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -31,7 +33,7 @@ func runsOf(o webjob.OrderStatus, clients ...string) []webjob.OrderRun {
 
 func openRuns(t *testing.T, s webjob.Store) (ids []string) {
 	t.Helper()
-	must(t, s.OpenRuns(t.Context(), "", func(r webjob.OrderRun) error { ids = append(ids, r.Run); return nil }))
+	must(t, s.OpenRuns(t.Context(), func(r webjob.OrderRun) error { ids = append(ids, r.Run); return nil }))
 	return ids
 }
 
@@ -157,12 +159,13 @@ func offers(t *testing.T, s webjob.Store) {
 	must(t, err)
 	wantEqual(t, got.Counts, webjob.Counts{webjob.RunQueued: 2, webjob.RunOffered: 1})
 	var given webjob.OrderRun
-	must(t, s.OpenRuns(t.Context(), "o1", func(r webjob.OrderRun) error {
+	_, err = s.OpenOrder(t.Context(), "o1", func(r webjob.OrderRun) error {
 		if r.State == webjob.RunOffered {
 			given = r
 		}
 		return nil
-	}))
+	})
+	must(t, err)
 	wantEqual(t, []any{given.Run, given.Until}, []any{"o1.a", until})
 	// The rate: each start takes the place of the one before.
 	first, second := now.Add(time.Hour), now.Add(2*time.Hour)
@@ -210,7 +213,8 @@ func ranksSwapped(t *testing.T, s webjob.Store) {
 	must(t, err)
 	must(t, s.SwapRanks(t.Context(), "o1", "o1.a", "o1.c"))
 	ranks := map[string]int64{}
-	must(t, s.OpenRuns(t.Context(), "o1", func(r webjob.OrderRun) error { ranks[r.Client] = r.Rank; return nil }))
+	_, err = s.OpenOrder(t.Context(), "o1", func(r webjob.OrderRun) error { ranks[r.Client] = r.Rank; return nil })
+	must(t, err)
 	wantEqual(t, ranks, map[string]int64{"a": 2, "b": 1, "c": 0})
 	_, err = s.OfferRuns(t.Context(), []webjob.Offer{{Order: "o1", Run: "o1.c"}}, now)
 	must(t, err)
@@ -254,4 +258,34 @@ func resultEndsRun(t *testing.T, s webjob.Store) {
 	must(t, err)
 	add("o1.web2", "web2", webjob.ResultEffects{})
 	counts(webjob.Counts{webjob.RunDone: 3})
+}
+
+// An order and its runs are of one moment, whatever changes meanwhile.
+func orderOfOneMoment(t *testing.T, s webjob.Store) {
+	o := order("o1")
+	var clients []string
+	for i := range 200 {
+		clients = append(clients, fmt.Sprint("c", i))
+	}
+	_, err := s.AddOrder(t.Context(), o, runsOf(o, clients...))
+	must(t, err)
+	ended := make(chan error, 1)
+	go func() {
+		var err error
+		for _, c := range clients {
+			move := webjob.RunMove{From: []webjob.RunState{webjob.RunQueued}, To: webjob.RunLost, Runs: []string{"o1." + c}}
+			_, moveErr := s.MoveRuns(context.WithoutCancel(t.Context()), "o1", move, now)
+			err = errors.Join(err, moveErr)
+		}
+		ended <- err
+	}()
+	for open := int64(1); open > 0; {
+		open = 0
+		got, err := s.OpenOrder(t.Context(), "o1", func(webjob.OrderRun) error { open++; return nil })
+		must(t, err)
+		wantEqual(t, got.Counts[webjob.RunQueued], open)
+	}
+	must(t, <-ended)
+	_, err = s.OpenOrder(t.Context(), "o2", nil)
+	wantKind(t, err, webjob.NotFound)
 }
