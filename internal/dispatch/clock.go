@@ -105,7 +105,7 @@ func (d clock) expire(ctx context.Context, o *order) error {
 		}
 		moved += n
 	}
-	if moved > 0 {
+	if moved > 0 || d.anyGone(o) {
 		if err := d.reload(ctx, id); err != nil {
 			return err
 		}
@@ -121,6 +121,20 @@ func (d clock) expire(ctx context.Context, o *order) error {
 		return d.reload(ctx, id) // it has ended, or a run joined in this moment
 	}
 	return err
+}
+
+// anyGone reports whether the cache has runs that cannot be in the store any more, now that
+// all were given up that are not on offer: another server had their results.
+func (d clock) anyGone(o *order) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	at := now()
+	for _, r := range o.runs {
+		if r.state != webjob.RunOffered || !r.until.After(at) {
+			return true
+		}
+	}
+	return false
 }
 
 // repeat makes the runs of a time of a schedule that has come. When several have

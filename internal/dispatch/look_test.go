@@ -119,3 +119,29 @@ func TestOlderLookIsNotTakenOver(t *testing.T) {
 	d.end("once", second, false)
 	w.must(agree(w, d))
 }
+
+// What another server knows of an order ends it here, too, as soon as a client asks.
+func TestOrderEndsByWhatAnotherServerKnows(t *testing.T) {
+	w := newWorld(t, 1, "web1", "web2")
+	d, other := w.dispatcher(w.store), w.dispatcher(w.store)
+	w.create(d, w.order("once"), "alice")
+	w.result(other, "once", "web2", webjob.Succeeded)
+	w.result(other, "once", "web1", webjob.Succeeded)
+	if found := w.poll(d, "web1", 1, nil); !found.Empty() {
+		t.Errorf("web1 got %v, which has ended", found)
+	}
+	w.isState("once", webjob.OrderDone)
+}
+
+// So does the end of its window, when no client asks.
+func TestWindowEndsWhateverTheCacheHas(t *testing.T) {
+	w := newWorld(t, 1, "web1", "web2")
+	d, other := w.dispatcher(w.store), w.dispatcher(w.store)
+	w.create(d, w.order("once"), "alice")
+	for _, client := range []string{"web1", "web2"} {
+		w.poll(other, client, 1, nil)
+		w.result(other, "once", client, webjob.Succeeded)
+	}
+	w.must(d.expire(t.Context(), d.order("once")))
+	w.isState("once", webjob.OrderDone)
+}

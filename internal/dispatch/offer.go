@@ -92,7 +92,11 @@ func (d waits) storeOffers(ctx context.Context, batch []*offering) {
 	}
 	for id := range stale {
 		if o := d.order(id); o != nil {
-			d.later(ctx, o, d.reload(ctx, id))
+			err := d.reload(ctx, id)
+			if err == nil {
+				err = d.judge(ctx, o) // what others know of it may end it
+			}
+			d.later(ctx, o, err)
 		}
 	}
 }
