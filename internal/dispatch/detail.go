@@ -35,12 +35,19 @@ func (d views) StateOf(r webjob.OrderRun) webjob.OrderRun {
 	return r
 }
 
-// Keeps reports whether the client keeps the time of the order itself.
-func (d views) Keeps(order string, client webjob.Client) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	o := d.orders[order]
-	return o != nil && o.agentsKeepTime() && o.selects(client)
+// clockTolerance is how far the clock of a client may be ahead.
+const clockTolerance = 24 * time.Hour
+
+// Keeps reports whether the client keeps the time of the order itself, and the time is one
+// at which it may have run. One that makes times up could have any number of runs: enough
+// to fill the store, or to outweigh what all others did.
+func (d views) Keeps(order string, client webjob.Client, at time.Time) bool {
+	o := d.order(order)
+	if o == nil || o.signed.Schedule == nil || !o.signed.Schedule.Agent || !o.selects(client) {
+		return false
+	}
+	begin, end := later(o.signed.NotBefore, o.signed.Created).Add(-time.Second), earlier(o.signed.Expires, now().Add(clockTolerance))
+	return at.After(begin) && at.Before(end) && o.times().Has(at)
 }
 
 // standingFor returns the standing orders of a client, by id; mu is held.

@@ -402,6 +402,30 @@ func TestClientThatLeftDoesNotWait(t *testing.T) {
 	}
 }
 
+// A client that keeps the time of an order itself has runs at the times of its schedule, and
+// no others.
+func TestClientsMakeNoTimesUp(t *testing.T) {
+	w := newWorld(t, 1, "web1")
+	d := w.dispatcher(w.store)
+	begin := now().Truncate(10 * time.Minute).Add(-time.Hour)
+	w.create(d, w.order("o1", func(o *webjob.Order) {
+		o.Created, o.NotBefore, o.Expires = begin, begin, begin.Add(72*time.Hour)
+		o.Schedule = &webjob.Schedule{At: "*/10 * * * *", Agent: true, Missed: webjob.MissedRun}
+	}), "alice")
+	web1 := webjob.Client{ID: "web1"}
+	for offset, want := range map[time.Duration]bool{
+		0: true, 10 * time.Minute: true, time.Hour: true, 2 * time.Hour: true, // its clock may be ahead
+		time.Minute: false, 10*time.Minute + time.Second: false, -10 * time.Minute: false, 48 * time.Hour: false, 720 * time.Hour: false,
+	} {
+		if got := d.Keeps("o1", web1, begin.Add(offset)); got != want {
+			t.Errorf("a run %s after the beginning: %v, want %v", offset, got, want)
+		}
+	}
+	if d.Keeps("o1", web1, time.Time{}) || d.Keeps("o2", web1, begin) {
+		t.Error("a run without a time, or of no order, counts")
+	}
+}
+
 func TestLongWaitsEndOnATick(t *testing.T) {
 	at := time.Unix(1000, 77_000_000)
 	if got := onTick(time.Second, at); got != time.Second {

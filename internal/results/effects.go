@@ -21,7 +21,7 @@ func (a *arrival) ask(ctx context.Context) error {
 		a.effects.OrderRun = &webjob.OrderRun{
 			Run: record.Run, Order: order, Client: owner, At: at, Rank: webjob.MaxOrderRuns, State: webjob.StateOf(record.Outcome), Updated: a.result.Received,
 		}
-		a.effects.AddRun = a.k.Orders.Keeps(order, a.client)
+		a.effects.AddRun = a.k.Orders.Keeps(order, a.client, at)
 	}
 	if a.k.Rules.None() {
 		return nil

@@ -47,8 +47,9 @@ type Rules interface {
 
 // Orders is what the room tells the orders.
 type Orders interface {
-	// Keeps reports whether the client keeps the times of the order itself.
-	Keeps(order string, client webjob.Client) bool
+	// Keeps reports whether the client keeps the times of the order itself, and may have run
+	// at this one.
+	Keeps(order string, client webjob.Client, at time.Time) bool
 	// Ended tells that a run has a result.
 	Ended(ctx context.Context, run webjob.OrderRun)
 }

@@ -57,10 +57,10 @@ func (s *said) Retention(c webjob.Client, _ string) time.Duration {
 	}
 	return s.keep
 }
-func (s *said) RetentionRules() string                 { return s.rules }
-func (s *said) MaxStored(webjob.Client) int64          { return s.maxStored }
-func (s *said) Keeps(string, webjob.Client) bool       { return false }
-func (s *said) Ended(context.Context, webjob.OrderRun) {}
+func (s *said) RetentionRules() string                      { return s.rules }
+func (s *said) MaxStored(webjob.Client) int64               { return s.maxStored }
+func (s *said) Keeps(string, webjob.Client, time.Time) bool { return false }
+func (s *said) Ended(context.Context, webjob.OrderRun)      {}
 
 // room is a keeper with real backends, and a clock that only the test moves.
 type room struct {
