@@ -75,6 +75,12 @@ type Delivery struct {
 	Error    string    `json:"error,omitempty"`
 }
 
+// Bounds of notes: of one run, and of those of a client's runs that have no result.
+const (
+	MaxNotes        = 500
+	MaxWaitingNotes = 4000
+)
+
 // Note is what a hook added to a run.
 type Note struct {
 	Hook   string    `json:"hook"`

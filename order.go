@@ -174,6 +174,14 @@ func ParseRunID(run string) (order, client string, at time.Time, found bool) {
 	return order, rest, time.Time{}, CheckClientID(rest) == nil
 }
 
+// CheckRunOwner refuses a run of an order that is another client's, by its name.
+func CheckRunOwner(run, client string) error {
+	if _, owner, _, found := ParseRunID(run); found && owner != client {
+		return Errorf(Refused, "run %s is of client %s, not of %s", run, owner, client)
+	}
+	return nil
+}
+
 // RunState says how far a run of an order is.
 type RunState string
 

@@ -143,8 +143,10 @@ type Results interface {
 	// is not there any more it is Unavailable, since the blob may be gone, too; past
 	// effects.MaxStored it is TooLarge.
 	AddResult(ctx context.Context, r Result, blobs []Stream, effects ResultEffects) (added bool, err error)
-	// AddNotes adds what hooks say about a run, whether or not its result is there.
-	AddNotes(ctx context.Context, run string, notes []Note) error
+	// AddNotes adds what hooks say about a run of a client that has no result yet; of one
+	// that has, and of another client, it is Conflict. A run has at most MaxNotes, and a
+	// client at most MaxWaitingNotes of runs without results: the oldest go.
+	AddNotes(ctx context.Context, client, run string, notes []Note) error
 	Notes(ctx context.Context, run string) ([]Note, error)
 	// DueResults returns at most limit results whose KeepUntil has come, earliest first.
 	DueResults(ctx context.Context, at time.Time, limit int) ([]Result, error)

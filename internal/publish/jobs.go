@@ -59,6 +59,9 @@ func (j *Jobs) Job(ctx context.Context, client webjob.Client, v webjob.JobVersio
 
 // askAboutGet asks the hooks of a get and tells its triggers.
 func (j *Jobs) askAboutGet(ctx context.Context, client webjob.Client, v webjob.JobVersion, run string) error {
+	if err := webjob.CheckRunOwner(run, client.ID); err != nil {
+		return err
+	}
 	if j.rules.None() {
 		return nil
 	}
@@ -69,7 +72,7 @@ func (j *Jobs) askAboutGet(ctx context.Context, client webjob.Client, v webjob.J
 		return err
 	}
 	if len(said.Notes) > 0 && run != "" {
-		if err := j.store.AddNotes(ctx, run, said.Notes); err != nil {
+		if err := j.store.AddNotes(ctx, client.ID, run, said.Notes); err != nil {
 			return err
 		}
 	}

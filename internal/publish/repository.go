@@ -35,7 +35,7 @@ type Store interface {
 	webjob.RepositoryFiles
 	webjob.Jobs
 	HoldBlobs(ctx context.Context, h webjob.Hold) ([]int64, error)
-	AddNotes(ctx context.Context, run string, notes []webjob.Note) error
+	AddNotes(ctx context.Context, client, run string, notes []webjob.Note) error
 	AddDeliveries(ctx context.Context, deliveries []webjob.Delivery) error
 }
 

@@ -15,8 +15,8 @@ func (a *arrival) ask(ctx context.Context) error {
 	}
 	order, owner, at, found := webjob.ParseRunID(record.Run)
 	if found && record.Order == order {
-		if owner != a.client.ID {
-			return webjob.Errorf(webjob.Refused, "run %s is of client %s, not of %s", record.Run, owner, a.client.ID)
+		if err := webjob.CheckRunOwner(record.Run, a.client.ID); err != nil {
+			return err
 		}
 		a.effects.OrderRun = &webjob.OrderRun{
 			Run: record.Run, Order: order, Client: owner, At: at, Rank: webjob.MaxOrderRuns, State: webjob.StateOf(record.Outcome), Updated: a.result.Received,

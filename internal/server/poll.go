@@ -178,7 +178,7 @@ func (s clientHandlers) handleBegin(w http.ResponseWriter, r *http.Request, clie
 	if err := readJSON(r, &request); err != nil {
 		return err
 	}
-	for _, err := range []error{webjob.CheckRunID(request.Run), webjob.CheckJobName(request.Job)} {
+	for _, err := range []error{webjob.CheckRunID(request.Run), webjob.CheckRunOwner(request.Run, client.ID), webjob.CheckJobName(request.Job)} {
 		if err != nil {
 			return err
 		}
@@ -199,7 +199,7 @@ func (s clientHandlers) handleBegin(w http.ResponseWriter, r *http.Request, clie
 		return err
 	}
 	if len(said.Notes) > 0 {
-		if err := s.store.AddNotes(r.Context(), request.Run, said.Notes); err != nil {
+		if err := s.store.AddNotes(r.Context(), client.ID, request.Run, said.Notes); err != nil {
 			return err
 		}
 	}

@@ -408,6 +408,30 @@ func TestPayloadsOfOthersAreNotThere(t *testing.T) {
 	}
 }
 
+// A client asks hooks about its own runs, so that nothing is noted of those of others.
+func TestRunsOfOthersAreNotAskedAbout(t *testing.T) {
+	w := newWorld(t)
+	m := &webjob.Manifest{
+		Format: webjob.JobFormat, Name: "job", Version: 1, Scope: webjob.ScopeCommon, Created: time.Now().UTC().Truncate(time.Second),
+		Expires: time.Now().UTC().Truncate(time.Second).Add(time.Hour), Leftovers: webjob.LeftoversStop, Limits: webjob.DefaultLimits(),
+		Payloads: []webjob.Payload{{Platform: "any", Digest: webjob.DigestOf([]byte("x")), Size: 1}},
+	}
+	must(t, server.PutPayload(t.Context(), w.server, []byte("x")))
+	must(t, server.Publish(t.Context(), w.server, m, w.key))
+	c := httpClient(w.client("web1"))
+	for run, want := range map[string]int{"o1.web1": 200, "o1.web2": 403, "o1.20260102T030405.web2": 403, "run-1": 200} {
+		begun, err := c.Post(w.endpoint.URL+wire.PathRuns, wire.ContentTypeJSON, strings.NewReader(`{"run":"`+run+`","job":"job"}`))
+		must(t, err)
+		must(t, begun.Body.Close())
+		got, err := c.Get(w.endpoint.URL + wire.JobPath("job", wire.JobQuery{Platform: "linux/amd64", Run: run}))
+		must(t, err)
+		must(t, got.Body.Close())
+		if begun.StatusCode != want || got.StatusCode != want {
+			t.Errorf("run %s: %s and %s, want %d", run, begun.Status, got.Status, want)
+		}
+	}
+}
+
 // oneConnection returns what asks for a job over one connection of a client, and
 // returns the status of the answer.
 func (w *world) oneConnection(t *testing.T, client string) func() int {

@@ -112,17 +112,50 @@ func (s deliveryTable) RetryDeliveries(ctx context.Context, sequence int64, now 
 }
 
 // AddNotes implements [webjob.Results].
-func (s deliveryTable) AddNotes(ctx context.Context, run string, notes []webjob.Note) error {
-	return s.quietly(ctx, func(ctx context.Context, c *conn) error { return insertNotes(ctx, c, run, notes) })
+func (s deliveryTable) AddNotes(ctx context.Context, client, run string, notes []webjob.Note) error {
+	return s.quietly(ctx, func(ctx context.Context, c *conn) error {
+		var over bool
+		var others, has int
+		err := c.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM results WHERE run = ?1),
+			(SELECT count(*) FROM notes WHERE run = ?1 AND waiting IS NOT ?2), (SELECT count(*) FROM notes WHERE run = ?1)`, run, client).Scan(&over, &others, &has)
+		switch {
+		case err != nil:
+			return err
+		case over || others > 0:
+			return webjob.Errorf(webjob.Conflict, "run %s has a result already, or is another client's; nothing is noted of it", run)
+		case has+len(notes) > webjob.MaxNotes:
+			return webjob.Errorf(webjob.TooLarge, "run %s has %d notes of hooks already; at most %d", run, has, webjob.MaxNotes)
+		}
+		if err := insertNotes(ctx, c, client, run, notes); err != nil {
+			return err
+		}
+		return boundNotes(ctx, c, client)
+	})
 }
 
-func insertNotes(ctx context.Context, c *conn, run string, notes []webjob.Note) error {
+// boundNotes lets the oldest notes go of a client that has too many of runs without results.
+// Which of these have their results by now is only asked then.
+func boundNotes(ctx context.Context, c *conn, client string) error {
+	var waiting int
+	if err := c.QueryRowContext(ctx, `SELECT count(*) FROM notes WHERE waiting = ?`, client).Scan(&waiting); err != nil || waiting <= webjob.MaxWaitingNotes {
+		return err
+	}
+	if _, err := c.ExecContext(ctx, `UPDATE notes SET waiting = NULL WHERE waiting = ? AND run IN (SELECT run FROM results)`, client); err != nil {
+		return err
+	}
+	_, err := c.ExecContext(ctx, `DELETE FROM notes WHERE waiting = ?1 AND rowid NOT IN (SELECT rowid FROM notes WHERE waiting = ?1 ORDER BY rowid DESC LIMIT ?2)`,
+		client, webjob.MaxWaitingNotes/2)
+	return err
+}
+
+// insertNotes adds notes, which wait for the result of a client when there is one.
+func insertNotes(ctx context.Context, c *conn, waiting, run string, notes []webjob.Note) error {
 	for _, note := range notes {
 		encoded, err := json.Marshal(note)
 		if err != nil {
 			return err
 		}
-		if _, err := c.ExecContext(ctx, `INSERT INTO notes (run, note) VALUES (?, ?)`, run, string(encoded)); err != nil {
+		if _, err := c.ExecContext(ctx, `INSERT INTO notes (run, note, waiting) VALUES (?, ?, nullif(?, ''))`, run, string(encoded), waiting); err != nil {
 			return err
 		}
 	}

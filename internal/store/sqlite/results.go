@@ -104,7 +104,7 @@ func applyEffects(ctx context.Context, c *conn, r webjob.Result, effects webjob.
 			return err
 		}
 	}
-	if err := insertNotes(ctx, c, r.Run, effects.Notes); err != nil {
+	if err := insertNotes(ctx, c, "", r.Run, effects.Notes); err != nil {
 		return err
 	}
 	var before webjob.Digest

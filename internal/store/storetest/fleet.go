@@ -77,12 +77,49 @@ func deliveries(t *testing.T, s webjob.Store) {
 func notes(t *testing.T, s webjob.Store) {
 	a := webjob.Note{Hook: "h", Event: webjob.OnGet, Time: now, Notes: []string{"one"}, Labels: webjob.Labels{"case": "17"}}
 	b := webjob.Note{Hook: "h", Event: webjob.OnPut, Time: now, Error: "hung"}
-	must(t, s.AddNotes(t.Context(), "run-1", []webjob.Note{a}))
+	must(t, s.AddNotes(t.Context(), "web1", "run-1", []webjob.Note{a}))
+	wantKind(t, s.AddNotes(t.Context(), "b", "run-1", []webjob.Note{a}), webjob.Conflict)
 	_, err := s.AddResult(t.Context(), resultOf("run-1"), nil, webjob.ResultEffects{Notes: []webjob.Note{b}})
 	must(t, err)
 	got, err := s.Notes(t.Context(), "run-1")
 	must(t, err)
 	wantEqual(t, got, []webjob.Note{a, b})
+	_, err = s.AddResult(t.Context(), resultOf("run-2"), nil, webjob.ResultEffects{})
+	must(t, err)
+	wantKind(t, s.AddNotes(t.Context(), "web1", "run-2", []webjob.Note{a}), webjob.Conflict)
+}
+
+// A client asks for any number of runs, and brings no results.
+func notesAreBounded(t *testing.T, s webjob.Store) {
+	noted := make([]webjob.Note, 100)
+	for i := range noted {
+		noted[i] = webjob.Note{Hook: "h", Event: webjob.OnRun, Time: now}
+	}
+	count := func(run string) int {
+		got, err := s.Notes(t.Context(), run)
+		must(t, err)
+		return len(got)
+	}
+	must(t, s.AddNotes(t.Context(), "b", "of-b", noted))
+	must(t, s.AddNotes(t.Context(), "web1", "done", noted))
+	_, err := s.AddResult(t.Context(), resultOf("done"), nil, webjob.ResultEffects{})
+	must(t, err)
+	runs := 2 * webjob.MaxWaitingNotes / len(noted)
+	for i := range runs {
+		must(t, s.AddNotes(t.Context(), "web1", fmt.Sprint("run-", i), noted))
+	}
+	kept := 0
+	for i := range runs {
+		kept += count(fmt.Sprint("run-", i))
+	}
+	if kept > webjob.MaxWaitingNotes || kept < webjob.MaxWaitingNotes/2 {
+		t.Errorf("%d notes are kept of runs without results, want at most %d", kept, webjob.MaxWaitingNotes)
+	}
+	wantEqual(t, []int{count("done"), count("of-b"), count(fmt.Sprint("run-", runs-1))}, []int{100, 100, 100})
+	for range webjob.MaxNotes/len(noted) - 1 {
+		must(t, s.AddNotes(t.Context(), "b", "of-b", noted))
+	}
+	wantKind(t, s.AddNotes(t.Context(), "b", "of-b", noted), webjob.TooLarge)
 }
 
 func clientChanges(t *testing.T, s webjob.Store) {

@@ -61,6 +61,7 @@ func Run(t *testing.T, open Open) {
 		"outputs are followed":                           outputsFollowed,
 		"deliveries wait, fail, die and come back":       deliveries,
 		"notes are kept with their run":                  notes,
+		"notes of runs without results are bounded":      notesAreBounded,
 		"clients are labelled, suspended, described":     clientChanges,
 		"overdue clients are told once":                  overdue,
 		"no answer is older than a change that was told": answersAreCurrent,
