@@ -2,6 +2,7 @@ package results
 
 import (
 	"context"
+	"strings"
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/internal/rules"
@@ -27,8 +28,8 @@ func (a *arrival) ask(ctx context.Context) error {
 		return nil
 	}
 	event := rules.NewEvent(webjob.OnPut, a.client)
-	event.Job, event.Version, event.Run, event.Order, event.Arguments = record.Job, record.Version, record.Run, record.Order, record.Arguments
-	event.Outcome, event.ExitStatus, event.Reason = record.Outcome, record.ExitStatus, record.Reason
+	event.Job, event.Version, event.Run, event.Order, event.Arguments = record.Job, record.Version, record.Run, record.Order, possible(record.Arguments)
+	event.Outcome, event.ExitStatus, event.Reason = record.Outcome, record.ExitStatus, shortened(record.Reason)
 	if stdout, found := record.Part(webjob.Stdout); found {
 		event.Stdout = stdout.Digest
 	}
@@ -39,6 +40,23 @@ func (a *arrival) ask(ctx context.Context) error {
 	a.effects.Notes = said.Notes
 	a.tellTriggers(event)
 	return nil
+}
+
+// maxReason bounds the reason in an event, in bytes.
+const maxReason = 2 << 10
+
+// possible returns the arguments of a run for its event, unless they are more than any job
+// takes: then it was refused, or they are made up. Records may be large, and count in what
+// their client may store; events are kept, told and read many at a time for each trigger.
+func possible(arguments []string) []string {
+	if len(arguments) > webjob.MaxArguments || len(strings.Join(arguments, "")) > webjob.MaxCommandBytes {
+		return nil
+	}
+	return arguments
+}
+
+func shortened(reason string) string {
+	return strings.ToValidUTF8(reason[:min(len(reason), maxReason)], "")
 }
 
 // tellTriggers sets what triggers are told once it is known what the output was before.

@@ -2,6 +2,7 @@ package results_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -211,6 +212,35 @@ func TestRefusedByHook(t *testing.T) {
 	wantKind(t, err, webjob.Refused)
 	if r.has(large) || r.storage() != (webjob.Storage{}) {
 		t.Errorf("%+v", r.storage())
+	}
+}
+
+// Events are kept for each trigger and read many at a time: a client does not make them large.
+func TestEventsAreSmall(t *testing.T) {
+	r := newRoom(t)
+	r.said.tell = true
+	for run, arguments := range map[string][]string{
+		"taken": {"-v", strings.Repeat("x", 1000)}, "long": {strings.Repeat("x", 500_000)}, "many": make([]string, 100_000),
+	} {
+		record, err := json.Marshal(webjob.Record{
+			Format: webjob.RecordFormat, Run: run, Client: web1.ID, Job: "job", Outcome: webjob.RunRefused, Platform: "linux/amd64",
+			Arguments: arguments, Reason: strings.Repeat("é", 100_000),
+		})
+		must(t, err)
+		_, err = r.Receive(t.Context(), web1, int64(len(record)), int64(len(record)), bytes.NewReader(record))
+		must(t, err)
+	}
+	due, err := r.store.DueDeliveries(t.Context(), "t", time.Now().Add(time.Hour), 100)
+	must(t, err)
+	if len(due) != 6 { // put and failure
+		t.Errorf("%d deliveries", len(due))
+	}
+	for _, d := range due {
+		text, err := json.Marshal(d.Event)
+		must(t, err)
+		if taken := d.Event.Run == "taken"; len(text) > 10_000 || taken != (len(d.Event.Arguments) == 2) || !strings.HasSuffix(d.Event.Reason, "é") {
+			t.Errorf("the event of %s has %d bytes and %d arguments", d.Event.Run, len(text), len(d.Event.Arguments))
+		}
 	}
 }
 

@@ -41,14 +41,20 @@ type said struct {
 	rules     string
 	maxStored int64
 	refuse    error
+	tell      bool // one trigger
 }
 
-func (s *said) None() bool { return s.refuse == nil }
+func (s *said) None() bool { return s.refuse == nil && !s.tell }
 func (s *said) Ask(context.Context, webjob.Event, webjob.Client) (rules.Said, error) {
 	return rules.Said{}, s.refuse
 }
-func (s *said) Deliveries(webjob.Event, webjob.Subject) []webjob.Delivery { return nil }
-func (s *said) Follows(string, webjob.Subject) bool                       { return false }
+func (s *said) Deliveries(e webjob.Event, _ webjob.Subject) []webjob.Delivery {
+	if !s.tell {
+		return nil
+	}
+	return []webjob.Delivery{{Trigger: "t", Event: e, NextAt: e.Time}}
+}
+func (s *said) Follows(string, webjob.Subject) bool { return false }
 func (s *said) Retention(c webjob.Client, _ string) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
