@@ -75,6 +75,12 @@ type Delivery struct {
 	Error    string    `json:"error,omitempty"`
 }
 
+// Bounds of deliveries: that wait by requests of one client, and that are dead of one trigger.
+const (
+	MaxDeliveries = 10_000
+	MaxDead       = 10_000
+)
+
 // Bounds of notes: of one run, and of those of a client's runs that have no result.
 const (
 	MaxNotes        = 500

@@ -269,6 +269,9 @@ type OrderFilter struct {
 
 // Deliveries keeps events on their way to triggers, until they are delivered.
 type Deliveries interface {
+	// AddDeliveries adds what a request of a client, the one of the first event, is to tell.
+	// When MaxDeliveries of that client wait already it is Unavailable, as a result that has
+	// more to tell is.
 	AddDeliveries(ctx context.Context, deliveries []Delivery) error
 	// DueTriggers returns the triggers that deliveries which are not dead wait for, and when
 	// the next one of each is due.
@@ -278,7 +281,8 @@ type Deliveries interface {
 	DueDeliveries(ctx context.Context, trigger string, now time.Time, limit int) ([]Delivery, error)
 	// Delivered removes deliveries, by sequence.
 	Delivered(ctx context.Context, sequences []int64) error
-	// Postpone keeps the attempts, next time, death and error of a delivery.
+	// Postpone keeps the attempts, next time, death and error of a delivery. Of a trigger's
+	// dead ones about MaxDead stay, and the oldest go.
 	Postpone(ctx context.Context, d Delivery) error
 	// ListDeliveries returns deliveries by sequence; Page.After is a sequence.
 	ListDeliveries(ctx context.Context, dead bool, p Page) ([]Delivery, error)

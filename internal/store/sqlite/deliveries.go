@@ -16,8 +16,8 @@ func insertDeliveries(ctx context.Context, c *conn, deliveries []webjob.Delivery
 		if err != nil {
 			return err
 		}
-		if _, err := c.ExecContext(ctx, `INSERT INTO deliveries ("trigger", event, attempts, next_at, dead, error) VALUES (?, ?, 0, ?, 0, '')`,
-			d.Trigger, string(event), d.NextAt.UnixMicro()); err != nil {
+		if _, err := c.ExecContext(ctx, `INSERT INTO deliveries ("trigger", event, client, attempts, next_at, dead, error) VALUES (?, ?, ?, 0, ?, 0, '')`,
+			d.Trigger, string(event), d.Event.Client, d.NextAt.UnixMicro()); err != nil {
 			return err
 		}
 	}
@@ -26,8 +26,31 @@ func insertDeliveries(ctx context.Context, c *conn, deliveries []webjob.Delivery
 
 // AddDeliveries implements [webjob.Deliveries].
 func (s deliveryTable) AddDeliveries(ctx context.Context, deliveries []webjob.Delivery) error {
-	return s.quietly(ctx, func(ctx context.Context, c *conn) error { return insertDeliveries(ctx, c, deliveries) })
+	return s.quietly(ctx, func(ctx context.Context, c *conn) error { return insertRequested(ctx, c, deliveries) })
 }
+
+// insertRequested adds what a request of a client has to tell, unless too much of it waits. What the
+// server itself has to tell of a client comes past this: it may be that its identity was copied.
+func insertRequested(ctx context.Context, c *conn, deliveries []webjob.Delivery) error {
+	if len(deliveries) == 0 {
+		return nil
+	}
+	client := deliveries[0].Event.Client
+	var full bool
+	err := c.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM deliveries WHERE client = ? AND client != '' AND dead = 0 LIMIT 1 OFFSET ?)`,
+		client, webjob.MaxDeliveries-1).Scan(&full)
+	if err == nil && full {
+		err = webjob.Errorf(webjob.Unavailable, "%d events of client %s wait for their triggers: webjobctl hook list shows which; try again when they were delivered", webjob.MaxDeliveries, client)
+	}
+	if err != nil {
+		return err
+	}
+	return insertDeliveries(ctx, c, deliveries)
+}
+
+// pruneDeadEvery is which of the deliveries looks for dead ones that are too old: that costs
+// as much as ten others.
+const pruneDeadEvery = 64
 
 const deliveryColumns = `sequence, "trigger", event, attempts, next_at, dead, error`
 
@@ -84,6 +107,11 @@ func (s deliveryTable) Postpone(ctx context.Context, d webjob.Delivery) error {
 	return s.quietly(ctx, func(ctx context.Context, c *conn) error {
 		_, err := c.ExecContext(ctx, `UPDATE deliveries SET attempts = ?, next_at = ?, dead = ?, error = ? WHERE sequence = ?`,
 			d.Attempts, d.NextAt.UnixMicro(), d.Dead, d.Error, d.Sequence)
+		if err != nil || !d.Dead || d.Sequence%pruneDeadEvery != 0 {
+			return err
+		}
+		_, err = c.ExecContext(ctx, `DELETE FROM deliveries WHERE "trigger" = ?1 AND dead = 1 AND (next_at, sequence) <=
+			(SELECT next_at, sequence FROM deliveries WHERE "trigger" = ?1 AND dead = 1 ORDER BY next_at DESC, sequence DESC LIMIT 1 OFFSET ?2)`, d.Trigger, webjob.MaxDead)
 		return err
 	})
 }

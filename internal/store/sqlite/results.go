@@ -117,7 +117,7 @@ func applyEffects(ctx context.Context, c *conn, r webjob.Result, effects webjob.
 	if effects.Deliveries == nil {
 		return nil
 	}
-	return insertDeliveries(ctx, c, effects.Deliveries(before))
+	return insertRequested(ctx, c, effects.Deliveries(before))
 }
 
 // sameResult accepts a repeated upload and nothing else.

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -72,6 +73,53 @@ func deliveries(t *testing.T, s webjob.Store) {
 	wantEqual(t, n, int64(1))
 	wantEqual(t, due("x", 9, "e1")[0].Attempts, int64(0))
 	triggers(map[string]time.Time{"x": now, "y": later})
+}
+
+// What one client makes the server tell is bounded, and what nobody was told.
+func deliveriesAreBounded(t *testing.T, s webjob.Store) {
+	of := func(client, trigger string, n int) (list []webjob.Delivery) {
+		for range n {
+			list = append(list, webjob.Delivery{Trigger: trigger, Event: webjob.Event{Client: client}, NextAt: now})
+		}
+		return list
+	}
+	must(t, s.AddDeliveries(t.Context(), of("web1", "x", webjob.MaxDeliveries)))
+	wantKind(t, s.AddDeliveries(t.Context(), of("web1", "y", 1)), webjob.Unavailable)
+	tell := webjob.ResultEffects{Deliveries: func(webjob.Digest) []webjob.Delivery { return of("web1", "y", 1) }}
+	_, err := s.AddResult(t.Context(), resultOf("run-1"), nil, tell)
+	wantKind(t, err, webjob.Unavailable)
+	must(t, s.AddDeliveries(t.Context(), of("web2", "x", 1)))
+	must(t, s.AddDeliveries(t.Context(), of("", "y", webjob.MaxDeliveries+500))) // of no client
+	must(t, s.AddDeliveries(t.Context(), of("", "y", 1)))
+	enroll(t, s, "web1")
+	must(t, s.AddClone(t.Context(), webjob.Clone{Client: "web1"}, of("web1", "x", 1))) // the server's own word
+	die := func(trigger string) {
+		due, err := s.DueDeliveries(t.Context(), trigger, now, 2*webjob.MaxDeliveries)
+		must(t, err)
+		var work sync.WaitGroup
+		for part := range 200 { // at the same time, so that they share what it costs
+			work.Go(func() {
+				for i := part; i < len(due); i += 200 {
+					d := due[i]
+					d.Dead, d.NextAt = true, now.Add(time.Duration(i)*time.Second)
+					if err := s.Postpone(context.WithoutCancel(t.Context()), d); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		work.Wait()
+	}
+	die("y")
+	dead, err := s.ListDeliveries(t.Context(), true, webjob.Page{Limit: 2 * webjob.MaxDeliveries})
+	must(t, err)
+	if n := len(dead); n < webjob.MaxDead || n > webjob.MaxDead+200 {
+		t.Errorf("%d dead deliveries are kept", n)
+	}
+	die("x")
+	must(t, s.AddDeliveries(t.Context(), of("web1", "y", 1))) // dead ones do not count
+	_, err = s.AddResult(t.Context(), resultOf("run-1"), nil, tell)
+	must(t, err)
 }
 
 func notes(t *testing.T, s webjob.Store) {

@@ -60,6 +60,7 @@ func Run(t *testing.T, open Open) {
 		"a result ends the run of its order":             resultEndsRun,
 		"outputs are followed":                           outputsFollowed,
 		"deliveries wait, fail, die and come back":       deliveries,
+		"deliveries are bounded":                         deliveriesAreBounded,
 		"notes are kept with their run":                  notes,
 		"notes of runs without results are bounded":      notesAreBounded,
 		"clients are labelled, suspended, described":     clientChanges,
