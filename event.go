@@ -81,6 +81,9 @@ const (
 	MaxDead       = 10_000
 )
 
+// MaxOutputs bounds the jobs of a client of which the last output is remembered.
+const MaxOutputs = 1000
+
 // Bounds of notes: of one run, and of those of a client's runs that have no result.
 const (
 	MaxNotes        = 500

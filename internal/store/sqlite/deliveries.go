@@ -205,7 +205,14 @@ func (s deliveryTable) Notes(ctx context.Context, run string) ([]webjob.Note, er
 // one before.
 func followOutput(ctx context.Context, c *conn, client, job string, output webjob.Digest) (before webjob.Digest, err error) {
 	err = c.QueryRowContext(ctx, `SELECT digest FROM outputs WHERE client = ? AND job = ?`, client, job).Scan(&before)
-	if err = one(err, ""); webjob.KindOf(err) != webjob.NotFound && err != nil {
+	if err = one(err, ""); webjob.KindOf(err) == webjob.NotFound {
+		var full bool
+		err = c.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM outputs WHERE client = ? LIMIT 1 OFFSET ?)`, client, webjob.MaxOutputs-1).Scan(&full)
+		if full {
+			return "", err // it makes the names of jobs up: each output is as good as new
+		}
+	}
+	if err != nil {
 		return "", err
 	}
 	_, err = c.ExecContext(ctx, `INSERT INTO outputs (client, job, digest) VALUES (?, ?, ?) ON CONFLICT (client, job) DO UPDATE SET digest = excluded.digest`,

@@ -28,6 +28,35 @@ func outputsFollowed(t *testing.T, s webjob.Store) {
 	wantEqual(t, len(due), 3)
 }
 
+// A client sends results of any number of jobs.
+func outputsAreBounded(t *testing.T, s webjob.Store) {
+	follow := func(run, client, job string) (before webjob.Digest) {
+		t.Helper()
+		_, err := s.AddResult(context.WithoutCancel(t.Context()), result(run, client, job, webjob.Succeeded, now), nil, webjob.ResultEffects{
+			Output: webjob.DigestOf([]byte("x")), Deliveries: func(d webjob.Digest) []webjob.Delivery { before = d; return nil },
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		return before
+	}
+	var work sync.WaitGroup
+	for part := range 100 {
+		work.Go(func() {
+			for i := part; i < webjob.MaxOutputs; i += 100 {
+				follow(fmt.Sprint("run-", i), "web1", fmt.Sprint("job-", i))
+			}
+		})
+	}
+	work.Wait()
+	wantEqual(t, follow("again", "web1", "job-7"), webjob.DigestOf([]byte("x")))
+	for _, run := range []string{"more", "once-more"} {
+		wantEqual(t, follow(run, "web1", "one-more"), webjob.Digest(""))
+	}
+	follow("first", "web2", "one-more")
+	wantEqual(t, follow("second", "web2", "one-more"), webjob.DigestOf([]byte("x")))
+}
+
 func deliveries(t *testing.T, s webjob.Store) {
 	later := now.Add(time.Hour)
 	must(t, s.AddDeliveries(t.Context(), []webjob.Delivery{

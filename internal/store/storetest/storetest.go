@@ -59,6 +59,7 @@ func Run(t *testing.T, open Open) {
 		"a lease has one holder":                         leases,
 		"a result ends the run of its order":             resultEndsRun,
 		"outputs are followed":                           outputsFollowed,
+		"outputs that are followed are bounded":          outputsAreBounded,
 		"deliveries wait, fail, die and come back":       deliveries,
 		"deliveries are bounded":                         deliveriesAreBounded,
 		"notes are kept with their run":                  notes,
