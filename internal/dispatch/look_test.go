@@ -24,6 +24,26 @@ func (s *slowStore) OpenOrder(ctx context.Context, id string, visit func(webjob.
 	return o, err
 }
 
+func (s *slowStore) OfferRuns(ctx context.Context, offers []webjob.Offer, until time.Time) ([]string, error) {
+	given, err := s.Store.OfferRuns(ctx, offers, until)
+	if meanwhile := s.meanwhile; meanwhile != nil {
+		s.meanwhile = nil
+		meanwhile()
+	}
+	return given, err
+}
+
+// A run that ends while its offer is stored is not offered, and counts once.
+func TestRunThatEndsWhileItIsOffered(t *testing.T) {
+	w := newWorld(t, 1, "web1", "web2")
+	s := &slowStore{Store: w.store}
+	d := w.dispatcher(s)
+	w.create(d, w.order("once"), "alice")
+	s.meanwhile = func() { w.result(d, "once", "web1", webjob.Succeeded) }
+	w.wants(d, "web1", 1, nil, 0)
+	w.must(agree(w, d))
+}
+
 // What happens while an order is read anew is not undone in the cache by what was read.
 func TestWhatHappensDuringALookIsKept(t *testing.T) {
 	for name, happens := range map[string]struct {
