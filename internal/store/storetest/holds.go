@@ -278,3 +278,18 @@ func draftHolds(t *testing.T, s webjob.Store) {
 	must(t, err)
 	wantEqual(t, len(condemned), 0)
 }
+
+// A client holds so many blobs at most, for whatever it does.
+func allHoldsAreBounded(t *testing.T, s webjob.Store) {
+	hold := func(use string, n int) error {
+		h := webjob.Hold{Owner: "web1", Use: use, Until: now.Add(time.Hour)}
+		for i := range n {
+			h.Blobs = append(h.Blobs, webjob.HeldBlob{Digest: webjob.DigestOf([]byte(fmt.Sprint(use, i))), Size: 1})
+		}
+		_, err := s.HoldBlobs(t.Context(), h)
+		return err
+	}
+	must(t, hold("run-1", webjob.MaxHolds-1))
+	wantKind(t, hold("run-2", 2), webjob.TooLarge)
+	must(t, hold("run-2", 1))
+}

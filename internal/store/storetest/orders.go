@@ -289,3 +289,28 @@ func orderOfOneMoment(t *testing.T, s webjob.Store) {
 	_, err = s.OpenOrder(t.Context(), "o2", nil)
 	wantKind(t, err, webjob.NotFound)
 }
+
+// Nobody ends the run of another client, and a change that fails counts nothing.
+func runsOfOthersStay(t *testing.T, s webjob.Store) {
+	o := order("o1")
+	_, err := s.AddOrder(t.Context(), o, runsOf(o, "a"))
+	must(t, err)
+	r := resultOf("o1.a")
+	_, err = s.AddResult(t.Context(), r, nil, webjob.ResultEffects{OrderRun: &webjob.OrderRun{Run: "o1.a", Order: "o1", Client: "b", State: webjob.RunDone, Updated: now}})
+	must(t, err)
+	_, err = s.OfferRuns(t.Context(), []webjob.Offer{{Order: "o1", Run: "o1.a"}}, now)
+	must(t, err)
+	r.Run = "other"
+	_, err = s.AddResult(t.Context(), r, nil, webjob.ResultEffects{OrderRun: &webjob.OrderRun{Run: "o1.a", Order: "o1", Client: "b", State: webjob.RunDone, Updated: now}})
+	must(t, err)
+	moved, err := s.Order(t.Context(), "o1")
+	must(t, err)
+	change := webjob.OrderChange{Order: moved, At: now, NoneOpen: true, Add: runsOf(o, "c")}
+	_, err = s.ChangeOrder(t.Context(), change)
+	wantKind(t, err, webjob.Conflict)
+	_, err = s.OfferRuns(t.Context(), []webjob.Offer{{Order: "o1", Run: "o1.a"}}, now) // what came before is stored by then
+	must(t, err)
+	got, err := s.Order(t.Context(), "o1")
+	must(t, err)
+	wantEqual(t, got.Counts, webjob.Counts{webjob.RunOffered: 1})
+}

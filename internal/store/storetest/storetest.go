@@ -53,6 +53,8 @@ func Run(t *testing.T, open Open) {
 		"runs are stopped and queued again":              orderStopAndResume,
 		"a run is offered once, of open orders alone":    offers,
 		"places in an order are exchanged":               ranksSwapped,
+		"runs of other clients stay":                     runsOfOthersStay,
+		"holds of one client are bounded":                allHoldsAreBounded,
 		"an order and its runs are of one moment":        orderOfOneMoment,
 		"acts are chained, and stored with the change":   auditLog,
 		"who was revoked meanwhile changes nothing":      actorsChange,
