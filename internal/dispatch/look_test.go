@@ -109,9 +109,7 @@ func TestNewOrderThatChangesAtOnce(t *testing.T) {
 			return
 		}
 		if orders++; orders == 1 { // it is stored, and not yet in the cache
-
 			w.must(d.Stop(t.Context(), "once", "why", false))
-
 		}
 	}
 	w.create(d, w.order("once"), "alice")

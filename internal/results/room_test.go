@@ -48,6 +48,7 @@ func (s *said) None() bool { return s.refuse == nil && !s.tell }
 func (s *said) Ask(context.Context, webjob.Event, webjob.Client) (rules.Said, error) {
 	return rules.Said{}, s.refuse
 }
+
 func (s *said) Deliveries(e webjob.Event, _ webjob.Subject) []webjob.Delivery {
 	if !s.tell {
 		return nil
