@@ -3,21 +3,43 @@ package webjob
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 )
 
 // Act is what an actor did, or tried: one entry of the audit log.
 type Act struct {
-	Time    time.Time       `json:"time"`
-	Actor   string          `json:"actor"`             // operator, or ServerActor
-	Address string          `json:"address,omitempty"` // where the request came from
-	Action  string          `json:"action"`            // such as "client.revoke"
-	Target  string          `json:"target,omitempty"`  // such as a client id
-	Outcome ActOutcome      `json:"outcome"`
-	Reason  string          `json:"reason,omitempty"` // why, in the actor's words, or why it was refused
-	Before  json.RawMessage `json:"before,omitempty"`
-	After   json.RawMessage `json:"after,omitempty"`
+	Time    time.Time `json:"time"`
+	Actor   string    `json:"actor"`             // operator, ServerActor, or see [ClientActor] and [TokenActor]
+	Address string    `json:"address,omitempty"` // where the request came from
+	// Key and Certificate tell copies of one operator's folder apart: the short digest of the
+	// key that the actor showed, and the serial number of the certificate, in hexadecimal.
+	Key         string     `json:"key,omitempty"`
+	Certificate string     `json:"certificate,omitempty"`
+	User        string     `json:"user,omitempty"`   // of the operating system, who ran a command on the server's machine
+	Action      string     `json:"action"`           // such as "client.revoke"
+	Target      string     `json:"target,omitempty"` // such as a client id
+	Outcome     ActOutcome `json:"outcome"`
+	Reason      string     `json:"reason,omitempty"` // why, in the actor's words; before Error was, also why it was refused
+	Error       string     `json:"error,omitempty"`  // why it was refused or failed
+	// Tokens are the ids of those that became useless by it, beside its target; see [maxActTokens].
+	Tokens []string        `json:"tokens,omitempty"`
+	Before json.RawMessage `json:"before,omitempty"`
+	After  json.RawMessage `json:"after,omitempty"`
+}
+
+// ClientActor and TokenActor return the actor that a client is, and whoever holds a token
+// and is nobody yet. No operator has such a name.
+func ClientActor(id string) string { return "client:" + id }
+
+// TokenActor returns the actor who holds a token with the id.
+func TokenActor(id string) string { return "token:" + id }
+
+// ServerAct returns an act of the server by itself.
+func ServerAct(at time.Time, action, target, reason string) *PendingAct {
+	return &PendingAct{Act: Act{Time: at, Actor: ServerActor, Action: action, Target: target, Outcome: ActDone, Reason: reason}}
 }
 
 // PendingAct is an act under way. It travels in the context of a request, and the store
@@ -60,8 +82,24 @@ func ActOf(ctx context.Context) *PendingAct {
 	return a
 }
 
-// maxActDetail bounds what an entry says of the state before and after.
-const maxActDetail = 16 << 10
+// Bounds of an entry.
+const (
+	MaxReason    = 500      // characters of what an actor says
+	maxActDetail = 16 << 10 // bytes of the state before, and after
+	maxActTokens = 100      // tokens; of more it has how many
+)
+
+// CheckReason accepts what an actor says of why: one line, or nothing.
+func CheckReason(reason string) error { return CheckLine("reason", reason, MaxReason) }
+
+// WithTokens returns the act with the tokens that became useless by it.
+func (a Act) WithTokens(ids []string) Act {
+	if len(ids) > maxActTokens {
+		ids = append(slices.Clone(ids[:maxActTokens]), fmt.Sprintf("and %d more", len(ids)-maxActTokens))
+	}
+	a.Tokens = ids
+	return a
+}
 
 // Describe says what the act of a context is about, before the change is made: its target,
 // and what is so before and after, as JSON; nil leaves one out. Without an act it does
@@ -73,6 +111,17 @@ func Describe(ctx context.Context, target string, before, after any) {
 	}
 	a.Target, a.Before, a.After = target, detail(before), detail(after)
 }
+
+// DescribeAs is Describe for a request that can be more than one action.
+func DescribeAs(ctx context.Context, action, target string, before, after any) {
+	if a := ActOf(ctx); a != nil && !a.Recorded() {
+		a.Action = action
+	}
+	Describe(ctx, target, before, after)
+}
+
+// About names what the act of a context is about, before it is known whether it can be done.
+func About(ctx context.Context, target string) { Describe(ctx, target, nil, nil) }
 
 // detail encodes v; of what is too large it keeps the size and the digest.
 func detail(v any) json.RawMessage {

@@ -113,9 +113,10 @@ type Token struct {
 	// it is one that comes back with a new key, under its own name.
 	Name    string    `json:"name,omitempty"`
 	Labels  Labels    `json:"labels,omitempty"`
-	Grants  []Grant   `json:"grants,omitempty"` // of a new operator
-	Uses    int64     `json:"uses"`             // how many enrolments are left
-	Total   int64     `json:"total"`            // how many there were
+	Grants  []Grant   `json:"grants,omitempty"`  // of a new operator
+	Uses    int64     `json:"uses"`              // how many enrolments are left
+	Total   int64     `json:"total"`             // how many there were
+	UsedBy  []string  `json:"used_by,omitempty"` // who came in with it, the first [MaxTokenUsers]
 	Expires time.Time `json:"expires"`
 	MadeBy  string    `json:"made_by,omitempty"`
 	MadeAt  time.Time `json:"made_at,omitzero"`
@@ -129,6 +130,7 @@ func (t Token) Readmits() bool { return t.Name != "" && len(t.Grants) == 0 }
 // Bounds of a token.
 const (
 	MaxTokenUses     = 100_000
+	MaxTokenUsers    = 20 // whose names are kept
 	MaxTokenLifetime = 90 * 24 * time.Hour
 )
 

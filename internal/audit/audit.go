@@ -3,12 +3,14 @@
 // recorded by the store, in the same transaction.
 //
 // Whoever looks at the same thing again and again, as a watch does, or is refused again and
-// again, from the same host is recorded once in a while.
+// again, from the same host is recorded once in a while. Of those who are nobody here, so
+// many tries a minute are recorded, and the rest is counted.
 package audit
 
 import (
 	"context"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,8 +22,8 @@ const (
 	quiet = 10 * time.Minute
 	// maxRemembered bounds what is remembered of them; past it some are recorded twice.
 	maxRemembered = 10_000
-	// maxReason bounds what an entry tells of an error, in bytes.
-	maxReason = 1000
+	// maxError bounds what an entry tells of an error, in bytes.
+	maxError = 1000
 )
 
 // Log records acts.
@@ -32,6 +34,8 @@ type Log struct {
 	recent   map[sighting]time.Time
 	previous map[sighting]time.Time // those before, until they are quiet no more
 	rotated  time.Time
+
+	strangers strangers
 }
 
 // sighting is what is recorded once in a while.
@@ -55,16 +59,21 @@ func (l *Log) Done(ctx context.Context, act *webjob.PendingAct, changes bool) er
 // Failed records an act that was refused or failed, once in a while, unless it is in the
 // log already: then it was done, and what failed came after.
 func (l *Log) Failed(ctx context.Context, act *webjob.PendingAct, err error) error {
+	note(act, err)
+	return l.record(ctx, act, true)
+}
+
+// note says in an act why nothing came of it. What its actor gave as the reason stays.
+func note(act *webjob.PendingAct, err error) {
 	act.Outcome = webjob.ActFailed
 	if kind := webjob.KindOf(err); kind == webjob.Refused || kind == webjob.Unauthorized {
 		act.Outcome = webjob.ActRefused
 	}
 	act.Before, act.After = nil, nil // nothing came of it
-	act.Reason = err.Error()
-	if len(act.Reason) > maxReason {
-		act.Reason = act.Reason[:maxReason]
+	act.Error = err.Error()
+	if len(act.Error) > maxError {
+		act.Error = strings.ToValidUTF8(act.Error[:maxError], "")
 	}
-	return l.record(ctx, act, true)
 }
 
 func (l *Log) record(ctx context.Context, act *webjob.PendingAct, seldom bool) error {

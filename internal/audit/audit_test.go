@@ -101,7 +101,7 @@ func TestRefusalsAreRecordedOnceInAWhile(t *testing.T) {
 		webjob.Errorf(webjob.Conflict, "%s", strings.Repeat("long", 1000)), webjob.Errorf(webjob.Unauthorized, "who?"),
 	} {
 		a := act(0, "order.stop", "o1")
-		a.After = []byte(`{}`)
+		a.After, a.Reason = []byte(`{}`), "why not"
 		if err := l.Failed(t.Context(), a, err); err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +110,7 @@ func TestRefusalsAreRecordedOnceInAWhile(t *testing.T) {
 		t.Fatalf("%d entries: %+v", len(store.list), store.list)
 	}
 	refused, failed := store.list[0], store.list[1]
-	if refused.Outcome != webjob.ActRefused || refused.Reason != "may not" || refused.After != nil || failed.Outcome != webjob.ActFailed || len(failed.Reason) != maxReason {
+	if refused.Outcome != webjob.ActRefused || refused.Error != "may not" || refused.Reason != "why not" || refused.After != nil || failed.Outcome != webjob.ActFailed || len(failed.Error) != maxError {
 		t.Errorf("got %+v", store.list)
 	}
 }
@@ -125,5 +125,55 @@ func TestFailureIsNotRemembered(t *testing.T) {
 	store.err = nil
 	if err := l.Done(t.Context(), act(time.Second, "result.read", "run1"), false); err != nil || len(store.list) != 1 {
 		t.Errorf("%d entries, %v", len(store.list), err)
+	}
+}
+
+// Strangers cannot fill the log: the rest of their tries is in one entry a minute.
+func TestStrangersAreBounded(t *testing.T) {
+	store := &acts{}
+	l := New(store)
+	refused := webjob.Errorf(webjob.Refused, "token is unknown")
+	try := func(after time.Duration, address string) {
+		t.Helper()
+		a := act(after, "client.enroll", "web1")
+		a.Actor, a.Address = webjob.TokenActor("0123456789ab"), address
+		if err := l.Stranger(t.Context(), a, refused); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 1000 {
+		try(time.Second, fmt.Sprintf("192.0.2.7:%d", 1000+i)) // one machine, many ports
+		try(time.Second, fmt.Sprintf("[2001:db8::%x]:9", i))  // and one with many addresses
+	}
+	if len(store.list) != 2*perAddress || store.list[0].Outcome != webjob.ActRefused || store.list[0].Error != "token is unknown" {
+		t.Fatalf("%d entries: %+v", len(store.list), store.list[0])
+	}
+	for i := range 1000 { // a botnet
+		try(2*time.Second, fmt.Sprintf("10.0.%d.%d:9", i/256, i%256))
+	}
+	if len(store.list) != perMinute {
+		t.Fatalf("%d entries", len(store.list))
+	}
+	if n := len(l.strangers.by) + len(l.strangers.rest.Addresses); n > perMinute+maxNamed+1 {
+		t.Errorf("%d addresses are remembered", n)
+	}
+	if err := l.Flush(t.Context(), start.Add(30*time.Second)); err != nil || len(store.list) != perMinute {
+		t.Errorf("%d entries before the minute is over (%v)", len(store.list), err)
+	}
+	try(2*time.Minute, "192.0.2.7:9")
+	if len(store.list) != perMinute+2 {
+		t.Fatalf("%d entries", len(store.list))
+	}
+	rest, next := store.list[perMinute], store.list[perMinute+1]
+	for _, says := range []string{`"tries":2900`, `"client.enroll":2900`, `"192.0.2.7":990`, `"2001:db8::/64":990`, `"others":`} {
+		if rest.Actor != webjob.ServerActor || rest.Action != ActionRest || !strings.Contains(string(rest.After), says) {
+			t.Errorf("the entry about the rest lacks %s: %+v %s", says, rest, rest.After)
+		}
+	}
+	if next.Action != "client.enroll" {
+		t.Errorf("a new minute begins with %+v", next)
+	}
+	if err := l.Flush(t.Context(), start.Add(time.Hour)); err != nil || len(store.list) != perMinute+2 {
+		t.Errorf("%d entries after a minute without a rest (%v)", len(store.list), err)
 	}
 }

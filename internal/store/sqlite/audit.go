@@ -28,7 +28,7 @@ func recorded(ctx context.Context, apply func(context.Context, *conn) error) (wi
 			if mine = act.Record(); !mine {
 				return nil // another change of the same request was first
 			}
-			return appendActs(ctx, c, []webjob.Act{act.Act})
+			return appendActs(ctx, c, []webjob.Act{act.WithTokens(c.revoked)})
 		}, func() {
 			if mine {
 				act.Unrecord()

@@ -18,6 +18,7 @@ type conn struct {
 	conn     *sql.Conn
 	prepared *lru.Cache[string, *sql.Stmt]
 	counted  []counted // runs of orders, by the changes of this transaction
+	revoked  []string  // ids of tokens that the change under way made useless along the way
 }
 
 // counted are runs by state that an order has more, or fewer.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"webjob.dev/webjob"
@@ -38,25 +39,28 @@ func (s tokenTable) AddToken(ctx context.Context, t webjob.Token) error {
 
 // endForReadmission ends what the holder of a name had, who is to come back with the token.
 func endForReadmission(ctx context.Context, c *conn, t webjob.Token) error {
-	reason := "comes back with a new key, by token " + t.ID
+	reason := "revoked by " + t.MadeBy + ": comes back with a new key, by token " + t.ID
 	if t.Role == webjob.RoleOperator {
 		return revokeOperator(ctx, c, t.Name, reason, t.MadeAt, t.MadeBy != webjob.ServerActor)
 	}
 	return revokeClient(ctx, c, t.Name, reason, t.MadeAt)
 }
 
-const tokenColumns = `rowid, secret, id, role, name, labels, grants, uses, total, expires, made_by, made_at, revoked_at`
+const tokenColumns = `rowid, secret, id, role, name, labels, grants, uses, total, expires, made_by, made_at, revoked_at, used_by`
 
 func scanToken(row scanner) (webjob.Token, error) {
 	var t webjob.Token
-	var labels, grants string
+	var labels, grants, usedBy string
 	var expires, made, revoked sql.NullInt64
-	if err := row.Scan(&t.Sequence, &t.Secret, &t.ID, &t.Role, &t.Name, &labels, &grants, &t.Uses, &t.Total, &expires, &t.MadeBy, &made, &revoked); err != nil {
+	if err := row.Scan(&t.Sequence, &t.Secret, &t.ID, &t.Role, &t.Name, &labels, &grants, &t.Uses, &t.Total, &expires, &t.MadeBy, &made, &revoked, &usedBy); err != nil {
 		return t, err
 	}
 	t.Expires, t.MadeAt, t.RevokedAt = fromMicros(expires), fromMicros(made), fromMicros(revoked)
-	if err := json.Unmarshal([]byte(grants), &t.Grants); err != nil {
+	if err := errors.Join(json.Unmarshal([]byte(grants), &t.Grants), json.Unmarshal([]byte(usedBy), &t.UsedBy)); err != nil {
 		return t, err
+	}
+	if len(t.UsedBy) == 0 {
+		t.UsedBy = nil
 	}
 	return t, json.Unmarshal([]byte(labels), &t.Labels)
 }
@@ -96,18 +100,25 @@ func (s tokenTable) RevokeToken(ctx context.Context, id string, at time.Time) (t
 // revokeTokensFor makes the tokens useless that are for a name; revokeTokensOf those that
 // an operator made.
 func revokeTokensFor(ctx context.Context, c *conn, role webjob.Role, name string, at time.Time) error {
-	_, err := c.ExecContext(ctx, `UPDATE tokens SET revoked_at = ? WHERE revoked_at IS NULL AND uses > 0 AND role = ? AND name = ?`, micros(at), role, name)
-	return err
+	return revokeTokens(ctx, c, `UPDATE tokens SET revoked_at = ? WHERE revoked_at IS NULL AND uses > 0 AND role = ? AND name = ? RETURNING id`, micros(at), role, name)
 }
 
 func revokeTokensOf(ctx context.Context, c *conn, operator string, at time.Time) error {
-	_, err := c.ExecContext(ctx, `UPDATE tokens SET revoked_at = ? WHERE revoked_at IS NULL AND uses > 0 AND made_by = ?`, micros(at), operator)
+	return revokeTokens(ctx, c, `UPDATE tokens SET revoked_at = ? WHERE revoked_at IS NULL AND uses > 0 AND made_by = ? RETURNING id`, micros(at), operator)
+}
+
+// revokeTokens notes which tokens an update revokes, for the entry of the act.
+func revokeTokens(ctx context.Context, c *conn, update string, args ...any) error {
+	ids, err := rowsOf(ctx, c, func(row scanner) (id string, err error) { return id, row.Scan(&id) }, update, args...)
+	c.revoked = append(c.revoked, ids...)
 	return err
 }
 
 // useToken takes one use of the token, which must be of the role and for the name.
 func useToken(ctx context.Context, c *conn, secret webjob.Digest, role webjob.Role, name string) (webjob.Token, error) {
-	n, err := affected(c.ExecContext(ctx, `UPDATE tokens SET uses = uses - 1 WHERE secret = ? AND role = ? AND uses > 0 AND revoked_at IS NULL AND name IN ('', ?)`, secret, role, name))
+	n, err := affected(c.ExecContext(ctx, `UPDATE tokens SET uses = uses - 1,
+		used_by = iif(json_array_length(used_by) < ?4, json_insert(used_by, '$[#]', ?3), used_by)
+		WHERE secret = ?1 AND role = ?2 AND uses > 0 AND revoked_at IS NULL AND name IN ('', ?3)`, secret, role, name, webjob.MaxTokenUsers))
 	if err != nil {
 		return webjob.Token{}, err
 	}

@@ -188,6 +188,7 @@ func (w *writer) applyOne(ctx context.Context, c change) (failed, broken error) 
 		return nil, err
 	}
 	before := len(w.conn.counted)
+	w.conn.revoked = nil
 	failed = c.apply(ctx, w.conn)
 	if failed != nil {
 		w.conn.counted = w.conn.counted[:before]

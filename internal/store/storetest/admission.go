@@ -87,6 +87,18 @@ func tokenUses(t *testing.T, s webjob.Store) {
 	wantKind(t, enrol(tok.Secret, "c"), webjob.Refused)
 	_, err = s.Token(t.Context(), tok.Secret)
 	wantKind(t, err, webjob.NotFound)
+	list, err := s.ListTokens(t.Context(), webjob.Page{Limit: 1})
+	must(t, err)
+	wantEqual(t, list[0].UsedBy, []string{"a", "b"})
+	many := token("many uses", webjob.MaxTokenUsers+2)
+	must(t, s.AddToken(t.Context(), many))
+	for i := range many.Uses {
+		must(t, enrol(many.Secret, fmt.Sprint("many", i)))
+	}
+	list, err = s.ListTokens(t.Context(), webjob.Page{Limit: 1})
+	must(t, err)
+	wantEqual(t, len(list[0].UsedBy), webjob.MaxTokenUsers)
+	wantEqual(t, list[0].UsedBy[0], "many0")
 	wantKind(t, enrol(webjob.DigestOf([]byte("forged")), "c"), webjob.Refused)
 	// Of the wrong kind.
 	forOperator, forClient := operatorToken("op", 1, viewer), token("machine", 1)

@@ -1,6 +1,9 @@
 package storetest
 
 import (
+	"context"
+	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -110,6 +113,41 @@ func actorsChange(t *testing.T, s webjob.Store) {
 		wantKind(t, err, webjob.NotFound)
 		wantEqual(t, act.Recorded(), false)
 	}
+}
+
+// What becomes useless with somebody who is shut out is named in the entry of that.
+func auditNamesTokens(t *testing.T, s webjob.Store) {
+	operate(t, s, "olga", admin)
+	operate(t, s, "paul", admin)
+	made, unused := token("made by paul", 1), token("of another one", 1)
+	made.MadeBy = "paul"
+	must(t, s.AddToken(t.Context(), made))
+	must(t, s.AddToken(t.Context(), unused))
+	forPaul := tokenFor(webjob.RoleOperator, "paul")
+	must(t, s.AddToken(t.Context(), forPaul))
+	tokens := func(do func(context.Context) error) []string {
+		t.Helper()
+		must(t, do(webjob.WithAct(t.Context(), webjob.ServerAct(now, "x.y", "", ""))))
+		head, err := s.AuditHead(t.Context())
+		must(t, err)
+		var text webjob.AuditText
+		must(t, json.Unmarshal(head.Text, &text))
+		slices.Sort(text.Tokens)
+		return text.Tokens
+	}
+	want := []string{made.ID, forPaul.ID}
+	slices.Sort(want)
+	wantEqual(t, tokens(func(ctx context.Context) error { return s.RevokeOperator(ctx, "paul", "", now) }), want)
+	wantEqual(t, len(tokens(func(ctx context.Context) error { return s.RevokeOperator(ctx, "paul", "", now) })), 0)
+	enroll(t, s, "web1")
+	first := tokenFor(webjob.RoleClient, "web1")
+	must(t, s.AddToken(t.Context(), first))
+	second := first
+	second.Secret = webjob.DigestOf([]byte("second"))
+	second.ID = second.Secret.Short()
+	wantEqual(t, tokens(func(ctx context.Context) error { return s.AddToken(ctx, second) }), []string{first.ID})
+	_, err := s.Token(t.Context(), unused.Secret)
+	must(t, err)
 }
 
 func leases(t *testing.T, s webjob.Store) {

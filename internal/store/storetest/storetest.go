@@ -58,6 +58,7 @@ func Run(t *testing.T, open Open) {
 		"an order and its runs are of one moment":        orderOfOneMoment,
 		"acts are chained, and stored with the change":   auditLog,
 		"who was revoked meanwhile changes nothing":      actorsChange,
+		"the audit log names tokens that go along":       auditNamesTokens,
 		"a lease has one holder":                         leases,
 		"a result ends the run of its order":             resultEndsRun,
 		"outputs are followed":                           outputsFollowed,
