@@ -123,6 +123,20 @@ func DescribeAs(ctx context.Context, action, target string, before, after any) {
 // About names what the act of a context is about, before it is known whether it can be done.
 func About(ctx context.Context, target string) { Describe(ctx, target, nil, nil) }
 
+// DescribeMore adds a member to what is so after the act of a context, once it is known.
+func DescribeMore(ctx context.Context, name string, value any) {
+	a := ActOf(ctx)
+	if a == nil || a.Recorded() {
+		return
+	}
+	members := map[string]any{}
+	if a.After != nil && json.Unmarshal(a.After, &members) != nil {
+		return // it is no object
+	}
+	members[name] = value
+	a.After = detail(members)
+}
+
 // detail encodes v; of what is too large it keeps the size and the digest.
 func detail(v any) json.RawMessage {
 	if v == nil {

@@ -38,7 +38,7 @@ type NewTokenRequest struct {
 	Grants     []webjob.Grant `json:"grants,omitempty"`
 	Uses       int64          `json:"uses"`
 	TTLSeconds int64          `json:"ttl_seconds"`
-	Reason     string         `json:"reason,omitempty"`
+	Reason     string         `json:"reason,omitempty"` // of programs that do not know HeaderReason; so below
 }
 
 // NewTokenResponse is the token as the server keeps it.
@@ -168,7 +168,8 @@ type RenewRequest struct {
 	CertificateRequest []byte `json:"certificate_request"` // PKCS #10, DER
 }
 
-// RevokeRequest says why a client, operator or token is revoked, or a client suspended.
+// RevokeRequest says why a client, operator or token is revoked, or a client suspended, as
+// programs do that do not know [HeaderReason].
 type RevokeRequest struct {
 	Reason string `json:"reason,omitempty"`
 }

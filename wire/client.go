@@ -29,6 +29,8 @@ type Client struct {
 	http  *http.Client
 	// Ticket returns what requests show as HeaderTicket that do not set it; nil: nothing.
 	Ticket func() (string, error)
+	// Header goes with every request that does not set the same itself.
+	Header http.Header
 	told   atomic.Pointer[string] // that a ticket was not the newest, until one is
 }
 
@@ -81,6 +83,11 @@ func (c *Client) Send(ctx context.Context, method, path string, header http.Head
 	}
 	if header != nil {
 		request.Header = header
+	}
+	for name, values := range c.Header {
+		if _, set := request.Header[name]; !set {
+			request.Header[name] = values
+		}
 	}
 	request.Header.Set("User-Agent", c.agent)
 	_, set := request.Header[HeaderTicket]

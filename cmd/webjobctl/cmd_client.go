@@ -119,30 +119,26 @@ func clientShowCommand(open openHome) *cobra.Command {
 }
 
 func clientRevokeCommand(open openHome) *cobra.Command {
-	var reason string
 	c := &cobra.Command{
 		Use: "revoke CLIENT", Short: "Shut a client out, at once and for good", Args: cobra.ExactArgs(1),
 		Long: `Revoke makes the server refuse the client's next request, also on open connections. It is
 not undone; the machine can come back with a new key: see webjobctl client readmit.`,
 		Example: `  webjobctl client revoke web1 --reason "laptop stolen"`,
 		RunE: func(c *cobra.Command, args []string) error {
-			return onClient(c, open, http.MethodPost, args[0], &api.RevokeRequest{Reason: reason}, "revoke")
+			return onClient(c, open, http.MethodPost, args[0], struct{}{}, "revoke")
 		},
 	}
-	c.Flags().StringVar(&reason, "reason", "", "why, for the record")
 	return c
 }
 
 func clientSuspendCommand(open openHome) *cobra.Command {
-	var reason string
 	c := &cobra.Command{
 		Use: "suspend CLIENT", Short: "Shut a client out for now, at once", Args: cobra.ExactArgs(1),
 		Long: `Suspend cuts the client's connections and refuses it until webjobctl client readmit.`,
 		RunE: func(c *cobra.Command, args []string) error {
-			return onClient(c, open, http.MethodPost, args[0], &api.RevokeRequest{Reason: reason}, "suspend")
+			return onClient(c, open, http.MethodPost, args[0], struct{}{}, "suspend")
 		},
 	}
-	c.Flags().StringVar(&reason, "reason", "", "why, for the record")
 	return c
 }
 
@@ -159,7 +155,6 @@ that it holds the key with which it was enrolled; make sure that it is still in 
 
 func clientReadmitCommand(open openHome) *cobra.Command {
 	var newKey bool
-	var reason string
 	var ttl time.Duration
 	c := &cobra.Command{
 		Use: "readmit CLIENT", Short: "Let a suspended client in again, or one come back with a new key", Args: cobra.ExactArgs(1),
@@ -174,7 +169,7 @@ they are those that were signed or, when none were, those that the server knows.
   webjobctl client readmit web1 --new-key --reason "new disk"    # then, on web1: webjob enroll --id web1 --token TOKEN`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if !newKey {
-				return onClient(c, open, http.MethodPost, args[0], &api.RevokeRequest{Reason: reason}, "readmit")
+				return onClient(c, open, http.MethodPost, args[0], struct{}{}, "readmit")
 			}
 			if err := webjob.CheckClientID(args[0]); err != nil {
 				return fmt.Errorf("client readmit: %w", err)
@@ -183,7 +178,7 @@ they are those that were signed or, when none were, those that the server knows.
 			if err != nil {
 				return err
 			}
-			token, kept, err := s.Tokens().Readmission(c.Context(), args[0], api.NewTokenRequest{TTLSeconds: int64(ttl / time.Second), Reason: reason})
+			token, kept, err := s.Tokens().Readmission(c.Context(), args[0], api.NewTokenRequest{TTLSeconds: int64(ttl / time.Second)})
 			if err != nil {
 				return fmt.Errorf("client readmit: %w", err)
 			}
@@ -192,7 +187,6 @@ they are those that were signed or, when none were, those that the server knows.
 	}
 	c.Flags().BoolVar(&newKey, "new-key", false, "the client comes back with a new key: print a token for it")
 	c.Flags().DurationVar(&ttl, "ttl", 24*time.Hour, "how long the token is good for")
-	c.Flags().StringVar(&reason, "reason", "", "why, for the record")
 	return c
 }
 

@@ -120,7 +120,6 @@ like a password.
 	}
 	c.Flags().StringArrayVar(&roles, "role", nil, "what the operator may do: ROLE, or \"ROLE on SELECTOR\"; may be repeated")
 	c.Flags().DurationVar(&ttl, "ttl", 24*time.Hour, "how long the token is good for")
-	c.Flags().StringVar(&request.Reason, "reason", "", "why, for the record")
 	return c
 }
 
@@ -142,7 +141,6 @@ clients keeps that role.
 			return onOperator(c, open, http.MethodPost, args[0], request, "role")
 		},
 	}
-	c.Flags().StringVar(&request.Reason, "reason", "", "why, for the record")
 	return c
 }
 
@@ -162,7 +160,6 @@ func parseGrants(texts []string) ([]webjob.Grant, error) {
 }
 
 func operatorRevokeCommand(open openHome) *cobra.Command {
-	var request api.RevokeRequest
 	c := &cobra.Command{
 		Use: "revoke OPERATOR", Short: "Shut an operator out, at once", Args: cobra.ExactArgs(1),
 		Long: `Revoke cuts the operator's connections and refuses it from then on. Tokens that it made and
@@ -170,10 +167,9 @@ that were not used are revoked, too. What it signed stays signed: see webjobctl 
 webjobctl operator renew lets it come back. The last admin of all clients cannot be revoked.`,
 		Example: `  webjobctl operator revoke paul --reason "laptop stolen"`,
 		RunE: func(c *cobra.Command, args []string) error {
-			return onOperator(c, open, http.MethodPost, args[0], request, "revoke")
+			return onOperator(c, open, http.MethodPost, args[0], struct{}{}, "revoke")
 		},
 	}
-	c.Flags().StringVar(&request.Reason, "reason", "", "why, for the record")
 	return c
 }
 
@@ -210,7 +206,6 @@ certificate expired. The key of before ends at once.`,
 		},
 	}
 	c.Flags().DurationVar(&ttl, "ttl", 24*time.Hour, "how long the token is good for")
-	c.Flags().StringVar(&request.Reason, "reason", "", "why, for the record")
 	return c
 }
 

@@ -222,7 +222,6 @@ with --running. webjobctl order resume takes it up again.`,
 			return onOrder(c, open, http.MethodPost, args[0], request, "stop")
 		},
 	}
-	c.Flags().StringVar(&request.Reason, "reason", "", "why, for the record")
 	c.Flags().BoolVar(&request.Running, "running", false, "end the runs under way as well")
 	return c
 }

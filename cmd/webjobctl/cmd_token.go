@@ -136,6 +136,7 @@ themselves are known only to whom they were given.`,
 				{Title: "STATE", Cell: tokenState},
 				{Title: "FOR", Cell: tokenFor},
 				{Title: "USES LEFT", Cell: func(t webjob.Token) string { return fmt.Sprintf("%d of %d", t.Uses, t.Total) }},
+				{Title: "USED BY", Cell: usedBy},
 				{Title: "MADE BY", Cell: func(t webjob.Token) string { return t.MadeBy }},
 				{Title: "MADE", Cell: func(t webjob.Token) string { return cli.Time(t.MadeAt) }},
 				{Title: "EXPIRES", Cell: func(t webjob.Token) string { return cli.Time(t.Expires) }},
@@ -146,8 +147,16 @@ themselves are known only to whom they were given.`,
 	return c
 }
 
+// usedBy names who came in with a token, as far as the server kept it.
+func usedBy(t webjob.Token) string {
+	text := strings.Join(t.UsedBy, ", ")
+	if more := t.Total - t.Uses - int64(len(t.UsedBy)); more > 0 {
+		text = strings.TrimPrefix(fmt.Sprintf("%s and %d more", text, more), " and ")
+	}
+	return text
+}
+
 func tokenRevokeCommand(open openHome) *cobra.Command {
-	var request api.RevokeRequest
 	c := &cobra.Command{
 		Use: "revoke TOKEN-ID", Short: "Make a token useless, at once", Args: cobra.ExactArgs(1),
 		Long: `Revoke refuses the token from then on, whatever uses it has left. Who came in with it
@@ -162,7 +171,7 @@ before stays: see webjobctl client revoke. The id is the one of webjobctl token 
 				return err
 			}
 			var response api.NewTokenResponse
-			if err := s.Call(c.Context(), http.MethodPost, api.TokenPath(args[0], "revoke"), nil, request, &response); err != nil {
+			if err := s.Call(c.Context(), http.MethodPost, api.TokenPath(args[0], "revoke"), nil, struct{}{}, &response); err != nil {
 				return fmt.Errorf("token revoke: %w", err)
 			}
 			t := response.Token
@@ -171,11 +180,11 @@ before stays: see webjobctl client revoke. The id is the one of webjobctl token 
 				{Name: "State:", Value: tokenState(t)},
 				{Name: "For:", Value: tokenFor(t)},
 				{Name: "Uses left:", Value: fmt.Sprintf("%d of %d", t.Uses, t.Total)},
+				{Name: "Used by:", Value: usedBy(t)},
 				{Name: "Revoked:", Value: cli.Time(t.RevokedAt)},
 			})
 		},
 	}
-	c.Flags().StringVar(&request.Reason, "reason", "", "why, for the record")
 	return c
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -24,19 +25,19 @@ let in again by one who did: webjobctl operator renew NAME.`,
 	}
 	for _, step := range []struct {
 		name, short string
-		do          func(*server.Settings) error
+		do          func(context.Context, *server.Settings, server.OpenBackends, string) error
 	}{
 		{"announce", "Make a new CA and tell clients of it", server.AnnounceAuthority},
 		{"switch", "Let the new CA issue certificates", server.SwitchAuthority},
 		{"drop", "Forget the old CA", server.DropAuthorities},
 	} {
-		var dir string
+		var dir, reason string
 		sub := &cobra.Command{
 			Use: step.name, Short: step.short, Args: cobra.NoArgs,
 			RunE: func(c *cobra.Command, _ []string) error {
 				settings, err := server.LoadSettings(dir)
 				if err == nil {
-					err = step.do(settings)
+					err = step.do(c.Context(), settings, openBackends, reason)
 				}
 				if err != nil {
 					return fmt.Errorf("ca %s: %w", step.name, err)
@@ -46,6 +47,7 @@ let in again by one who did: webjobctl operator renew NAME.`,
 			},
 		}
 		sub.Flags().StringVar(&dir, "dir", ".", "server folder")
+		sub.Flags().StringVar(&reason, "reason", "", "why, for the audit log")
 		c.AddCommand(sub)
 	}
 	return c

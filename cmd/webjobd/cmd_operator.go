@@ -10,19 +10,19 @@ import (
 )
 
 func operatorCommand() *cobra.Command {
-	var dir string
+	var dir, reason string
 	c := &cobra.Command{
 		Use: "operator NAME", Short: "Make a token for an admin, when no admin can log in any more", Args: cobra.ExactArgs(1),
 		Long: `Operator makes a token on the server's own machine, with the server stopped: for an admin
 that comes back under its name with a new key, or for a new admin of that name. It is noted
-in the audit log. While any admin can log in, webjobctl operator add and renew do the same.`,
+in the audit log, with who ran it. While any admin can log in, webjobctl operator add and renew do the same.`,
 		Example: `  webjobd operator --dir /srv/webjob olga`,
 		RunE: func(c *cobra.Command, args []string) error {
 			settings, err := server.LoadSettings(dir)
 			if err != nil {
 				return err
 			}
-			token, err := server.AdmitOperator(c.Context(), settings, args[0], openBackends)
+			token, err := server.AdmitOperator(c.Context(), settings, args[0], reason, openBackends)
 			if err != nil {
 				return fmt.Errorf("operator: %w", err)
 			}
@@ -34,5 +34,6 @@ in the audit log. While any admin can log in, webjobctl operator add and renew d
 		},
 	}
 	dirFlag(c, &dir)
+	c.Flags().StringVar(&reason, "reason", "", "why, for the audit log")
 	return c
 }

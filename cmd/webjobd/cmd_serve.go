@@ -55,7 +55,7 @@ func reloadOnHangup(ctx context.Context, s *server.Server) (stop func()) {
 		for {
 			select {
 			case <-hangup:
-				_ = s.Reload(ctx) // told by the log, and the configuration before holds
+				_ = s.Hangup(ctx) // told by the log, and the configuration before holds
 			case <-done:
 				return
 			}

@@ -67,6 +67,9 @@ func (l *Log) Flush(ctx context.Context, at time.Time) error {
 	return l.store.RecordActs(webjob.WithAct(ctx, nil), *told)
 }
 
+// Close records the rest of the minute under way.
+func (l *Log) Close(ctx context.Context, at time.Time) error { return l.Flush(ctx, at.Add(minute)) }
+
 // admit reports whether a try has an entry of its own, and returns the entry about the rest
 // of a minute that is over.
 func (s *strangers) admit(act webjob.Act) (told *webjob.Act, isIn bool) {

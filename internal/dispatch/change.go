@@ -63,6 +63,7 @@ func (d changes) change(ctx context.Context, id string, s step) (webjob.OrderSta
 			change.NoneOpen, change.Order.EndedAt, change.Order.NextAt = true, change.At, time.Time{}
 			change.Deliveries = d.News(change.Order)
 		}
+		webjob.DescribeMore(ctx, "state", next.State)
 		after, err := d.Store.ChangeOrder(ctx, change)
 		if webjob.KindOf(err) == webjob.Conflict {
 			continue // somebody was faster: judge what is there now
@@ -248,12 +249,13 @@ func (d changes) judge(ctx context.Context, o *order) error {
 			return false, nil
 		}})
 	case status.State == webjob.OrderOpen && tooManyFailures(status) != "":
-		_, err = d.change(ctx, status.ID, step{event: eventStop, edit: func(o *webjob.OrderStatus) (bool, error) {
+		act := webjob.ServerAct(now(), "order.stop", status.ID, "")
+		_, err = d.change(webjob.WithAct(ctx, act), status.ID, step{event: eventStop, edit: func(o *webjob.OrderStatus) (bool, error) {
 			reason := tooManyFailures(*o)
 			if reason == "" || o.State != webjob.OrderOpen {
 				return false, errNotSo
 			}
-			o.Reason = reason
+			o.Reason, act.Reason = reason, reason
 			return false, nil
 		}})
 	case start:

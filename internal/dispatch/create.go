@@ -27,6 +27,7 @@ func (d changes) Create(ctx context.Context, c Creation) (webjob.OrderStatus, er
 	if err != nil {
 		return status, err
 	}
+	webjob.DescribeMore(ctx, "state", status.State)
 	added, err := d.Store.AddOrder(ctx, status, runs)
 	if err != nil {
 		return status, err

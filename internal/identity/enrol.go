@@ -12,7 +12,8 @@ import (
 )
 
 // Enroll makes a client of whoever holds a token, and returns a certificate for the key in
-// the request. When anything is wrong the token keeps its use.
+// the request. When anything is wrong the token keeps its use. The act of the context is
+// its own.
 func (r *Room) Enroll(ctx context.Context, request wire.EnrollRequest, remote string) (wire.EnrollResponse, error) {
 	token, err := r.token(ctx, request, webjob.RoleClient)
 	if err != nil {
@@ -42,11 +43,17 @@ func (r *Room) Enroll(ctx context.Context, request wire.EnrollRequest, remote st
 	}
 	client.Key = trust.KeyDigest(certificate)
 	if token.Readmits() { // before: its old key is of no use since the token was made, and its new one not yet
-		if err := r.ForgetTickets(ctx, client.ID); err != nil {
+		if err := r.ForgetTickets(webjob.WithAct(ctx, nil), client.ID); err != nil { // the act is the enrolment
 			return wire.EnrollResponse{}, err
 		}
 	}
-	if err := r.Store.Enroll(ctx, token.Secret, client, noted(certificate), r.Enrolled(client)); err != nil {
+	webjob.Describe(ctx, client.ID, nil, map[string]any{
+		"token": token.ID, "labels": client.Labels, "platform": client.Platform, "key": client.Key, "comes_back": token.Readmits(),
+	})
+	err = as(ctx, webjob.ClientActor(client.ID), certificate, func() error {
+		return r.Store.Enroll(ctx, token.Secret, client, noted(certificate), r.Enrolled(client))
+	})
+	if err != nil {
 		return wire.EnrollResponse{}, err
 	}
 	r.Wake()
@@ -91,15 +98,32 @@ func (r *Room) Login(ctx context.Context, request wire.EnrollRequest, remote str
 		return wire.EnrollResponse{}, err
 	}
 	operator := webjob.Operator{Name: request.ID, Key: trust.KeyDigest(certificate), EnrolledAt: now()}
-	if act := webjob.ActOf(ctx); act != nil {
-		act.Actor = request.ID
-	}
-	webjob.Describe(ctx, request.ID, nil, map[string]any{"token": token.ID, "key": operator.Key})
-	if _, err := r.Store.AddOperator(ctx, token.Secret, operator, noted(certificate)); err != nil {
+	webjob.Describe(ctx, request.ID, nil, map[string]any{"token": token.ID, "key": operator.Key, "comes_back": token.Readmits()})
+	err = as(ctx, request.ID, certificate, func() error {
+		_, err := r.Store.AddOperator(ctx, token.Secret, operator, noted(certificate))
+		return err
+	})
+	if err != nil {
 		return wire.EnrollResponse{}, err
 	}
 	r.CutOperator(request.ID) // a holder of the key of before, if any
 	return response, nil
+}
+
+// as makes the change by which who holds a token becomes somebody: in the entry of that it
+// is the actor already, with its new key. When it does not, the try is one of the token.
+func as(ctx context.Context, actor string, certificate *x509.Certificate, change func() error) error {
+	act := webjob.ActOf(ctx)
+	if act == nil {
+		return change()
+	}
+	before := act.Act
+	act.Actor, act.Key, act.Certificate = actor, trust.KeyDigest(certificate).Short(), certificate.SerialNumber.Text(16)
+	err := change()
+	if err != nil {
+		act.Act = before
+	}
+	return err
 }
 
 // errReserved keeps what the server does by itself apart from what an operator does.
@@ -107,10 +131,15 @@ var errReserved = webjob.Errorf(webjob.Invalid, "no operator can be named %s: wh
 
 // token returns the token of a request that may use it, without using it up.
 func (r *Room) token(ctx context.Context, request wire.EnrollRequest, role webjob.Role) (webjob.Token, error) {
+	secret := webjob.DigestOf(request.Secret)
+	if act := webjob.ActOf(ctx); act != nil { // also of one that is used up or was never made
+		act.Actor = webjob.TokenActor(secret.Short())
+	}
 	if err := webjob.CheckClientID(request.ID); err != nil {
 		return webjob.Token{}, err
 	}
-	token, err := r.Store.Token(ctx, webjob.DigestOf(request.Secret))
+	webjob.About(ctx, request.ID)
+	token, err := r.Store.Token(ctx, secret)
 	switch {
 	case webjob.KindOf(err) == webjob.NotFound:
 		err = webjob.Errorf(webjob.Refused, "token is unknown, used up or revoked; ask for a new one")

@@ -51,7 +51,8 @@ func (r *Room) renewed(certificate *x509.Certificate) wire.RenewResponse {
 }
 
 // RenewExpired is Renew for a client whose certificate has expired: then the key alone
-// speaks, and an operator decides. Until then it is Refused.
+// speaks, and an operator decides. Until then it is Refused. The act of the context is its
+// own.
 func (r *Room) RenewExpired(ctx context.Context, request wire.RenewRequest, remote string, newest func(client string) error) (wire.RenewResponse, *x509.Certificate, error) {
 	fail := func(err error) (wire.RenewResponse, *x509.Certificate, error) { return wire.RenewResponse{}, nil, err }
 	if err := webjob.CheckClientID(request.ID); err != nil {
@@ -72,10 +73,15 @@ func (r *Room) RenewExpired(ctx context.Context, request wire.RenewRequest, remo
 	if err := r.AllowClient(client, remote); err != nil {
 		return fail(err)
 	}
+	if act := webjob.ActOf(ctx); act != nil { // the key speaks for it
+		act.Actor, act.Key = webjob.ClientActor(client.ID), digest.Short()
+	}
 	if now().Before(client.ApprovedUntil) {
+		webjob.DescribeAs(ctx, "client.return", client.ID, map[string]any{"may_return_until": client.ApprovedUntil}, nil)
 		return r.Renew(ctx, client, request, newest)
 	}
 	if client.AskedAt.IsZero() {
+		webjob.DescribeAs(ctx, "client.ask", client.ID, nil, map[string]any{"asks": "to return"})
 		if err := r.Store.SetLateRenewal(ctx, client.ID, now(), time.Time{}); err != nil {
 			return fail(err)
 		}
@@ -94,7 +100,7 @@ func (r *Room) Approve(ctx context.Context, id string) error {
 		return webjob.Errorf(webjob.Conflict, "client %s does not ask to come back; its certificate is renewed without that while it holds", id)
 	}
 	until := now().Add(lateRenewalTime)
-	webjob.Describe(ctx, id, nil, map[string]any{"may_return_until": until})
+	webjob.Describe(ctx, id, map[string]any{"asked_at": client.AskedAt}, map[string]any{"may_return_until": until})
 	return r.Store.SetLateRenewal(ctx, id, client.AskedAt, until)
 }
 

@@ -29,9 +29,12 @@ func (r *Room) NewToken(ctx context.Context, request api.NewTokenRequest, by str
 	if request.Role == webjob.RoleOperator && request.Name == webjob.ServerActor {
 		return webjob.Token{}, errReserved
 	}
-	if err := r.describeToken(ctx, token); err != nil {
+	before, err := r.keyBefore(ctx, token)
+	if err != nil {
 		return webjob.Token{}, err
 	}
+	action, target := TokenAction(token)
+	webjob.DescribeAs(ctx, action, target, before, map[string]any{"token": token})
 	if err := r.Store.AddToken(ctx, token); err != nil {
 		return webjob.Token{}, err
 	}
@@ -48,33 +51,43 @@ func lifetime(seconds int64) time.Duration {
 	return time.Duration(max(0, min(seconds, most))) * time.Second
 }
 
-// describeToken says what a token is for; of one who comes back, also that the key of
-// before ends.
-func (r *Room) describeToken(ctx context.Context, token webjob.Token) error {
-	var before any
-	target := token.ID
-	if token.Name != "" {
-		target = token.Name
+// DescribeToken says what the act of a request for a token is, and about whom.
+func DescribeToken(ctx context.Context, request api.NewTokenRequest) {
+	token := webjob.Token{Role: request.Role, Name: request.Name, Grants: request.Grants}
+	if secret, err := webjob.ParseDigest(string(request.Secret)); err == nil {
+		token.ID = secret.Short()
 	}
-	if token.Readmits() {
-		var key webjob.Digest
-		if token.Role == webjob.RoleOperator {
-			o, err := r.Store.Operator(ctx, token.Name)
-			if err != nil {
-				return err
-			}
-			key = o.Key
-		} else {
-			c, err := r.Store.Client(ctx, token.Name)
-			if err != nil {
-				return err
-			}
-			key = c.Key
-		}
-		before = map[string]any{"key": key}
+	if webjob.CheckClientID(token.Name) != nil {
+		token.Name = ""
 	}
-	webjob.Describe(ctx, target, before, map[string]any{"token": token})
-	return nil
+	action, target := TokenAction(token)
+	webjob.DescribeAs(ctx, action, target, nil, nil)
+}
+
+// TokenAction returns what is done by making a token: who is let in by name is let in.
+func TokenAction(t webjob.Token) (action, target string) {
+	switch {
+	case t.Name == "":
+		return "token.new", t.ID
+	case t.Role == webjob.RoleOperator && t.Readmits():
+		return "operator.renew", t.Name
+	case t.Role == webjob.RoleOperator:
+		return "operator.add", t.Name
+	}
+	return "client.readmit", t.Name
+}
+
+// keyBefore returns the key of one who is to come back, which ends; nil for anybody else.
+func (r *Room) keyBefore(ctx context.Context, token webjob.Token) (any, error) {
+	if !token.Readmits() {
+		return nil, nil //nolint:nilnil // nothing was so before
+	}
+	if token.Role == webjob.RoleOperator {
+		o, err := r.Store.Operator(ctx, token.Name)
+		return map[string]any{"key": o.Key, "state": operatorState(o)}, err
+	}
+	c, err := r.Store.Client(ctx, token.Name)
+	return map[string]any{"key": c.Key, "state": stateOf(c)}, err
 }
 
 // cut ends the connections of one who is shut out. Who shuts itself out gets its answer:
@@ -164,17 +177,20 @@ func stateOf(c webjob.Client) string {
 	return "enrolled"
 }
 
+func operatorState(o webjob.Operator) string {
+	if o.Revoked() {
+		return "revoked"
+	}
+	return "active"
+}
+
 // RevokeOperator shuts an operator out, and makes the tokens that it made useless.
 func (r *Room) RevokeOperator(ctx context.Context, name, reason string) error {
 	o, err := r.Store.Operator(ctx, name)
 	if err != nil {
 		return err
 	}
-	state := "active"
-	if o.Revoked() {
-		state = "revoked"
-	}
-	webjob.Describe(ctx, name, map[string]any{"state": state, "grants": o.Grants}, map[string]any{"state": "revoked"})
+	webjob.Describe(ctx, name, map[string]any{"state": operatorState(o), "grants": o.Grants}, map[string]any{"state": "revoked"})
 	if err := r.Store.RevokeOperator(ctx, name, reason, now()); err != nil {
 		return err
 	}
@@ -211,15 +227,37 @@ func (r *Room) Cloned(ctx context.Context, clone webjob.Clone) {
 		r.Log.Error("a clone could not be told", "client", clone.Client, "error", err)
 		return
 	}
-	err = r.Store.AddClone(ctx, clone, r.ClonedNews(client, clone))
+	err = r.Store.AddClone(r.cloneAct(ctx, client, clone), clone, r.ClonedNews(client, clone))
 	if err == nil {
 		r.Wake()
 	}
 	if r.SuspendClones { // even when the news could not be kept
-		err = errors.Join(err, r.Store.SuspendClient(ctx, client.ID, "two holders of one identity: "+clone.Address+" and "+clone.OtherAddress, now()))
-		r.CutClient(client.ID)
+		err = errors.Join(err, r.suspendClone(ctx, client, clone))
 	}
 	if err != nil {
 		r.Log.Error("not all was done about two holders of one identity", "client", clone.Client, "error", err)
 	}
+}
+
+// cloneAct returns a context with the act of an alarm. It is the first one since the client
+// was readmitted: who holds an identity could fill the audit log with more.
+func (r *Room) cloneAct(ctx context.Context, client webjob.Client, clone webjob.Clone) context.Context {
+	if client.Clone != nil {
+		return ctx
+	}
+	ctx = webjob.WithAct(ctx, webjob.ServerAct(now(), "client.clone", client.ID, ""))
+	webjob.Describe(ctx, client.ID, map[string]any{"state": stateOf(client)}, clone)
+	return ctx
+}
+
+// suspendClone shuts out who holds an identity that another one holds, too.
+func (r *Room) suspendClone(ctx context.Context, client webjob.Client, clone webjob.Clone) error {
+	reason := "two holders of one identity: " + clone.Address + " and " + clone.OtherAddress
+	if client.SuspendedAt.IsZero() {
+		ctx = webjob.WithAct(ctx, webjob.ServerAct(now(), "client.suspend", client.ID, reason))
+		webjob.Describe(ctx, client.ID, map[string]any{"state": stateOf(client)}, map[string]any{"state": "suspended"})
+	}
+	err := r.Store.SuspendClient(ctx, client.ID, reason, now())
+	r.CutClient(client.ID)
+	return err
 }

@@ -37,12 +37,14 @@ type AuditReport struct {
 // AuditLog reads the audit log of the server.
 type AuditLog struct{ session *Session }
 
-// Each visits entries of the audit log, page by page.
-func (a AuditLog) Each(ctx context.Context, filter webjob.ActFilter, visit func(webjob.AuditEntry) error) error {
-	filter.Page.Limit = webjob.MaxPage
+// Each visits all entries of the audit log, page by page, for a purpose.
+func (a AuditLog) Each(ctx context.Context, purpose string, visit func(webjob.AuditEntry) error) error {
+	filter := webjob.ActFilter{Page: webjob.Page{Limit: webjob.MaxPage}}
 	for {
+		query := api.EncodeActFilter(filter)
+		query.Set("for", purpose)
 		var list api.List[webjob.AuditEntry]
-		if err := a.session.Call(ctx, http.MethodGet, api.PathAudit, api.EncodeActFilter(filter), nil, &list); err != nil {
+		if err := a.session.Call(ctx, http.MethodGet, api.PathAudit, query, nil, &list); err != nil {
 			return err
 		}
 		for _, e := range list.Items {
@@ -99,7 +101,7 @@ func (a AuditLog) Verify(ctx context.Context) (AuditReport, error) {
 		known = &head
 	}
 	chain := newAuditChain(known)
-	if err := a.Each(ctx, webjob.ActFilter{}, chain.add); err != nil {
+	if err := a.Each(ctx, api.ForVerify, chain.add); err != nil {
 		return AuditReport{}, err
 	}
 	report, err := chain.report()

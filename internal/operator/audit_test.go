@@ -101,7 +101,7 @@ func TestExportIsExact(t *testing.T) {
 	log := chained(t, 5, "odd")
 	s := auditServer(t, &log)
 	var file bytes.Buffer
-	if err := s.Audit().Each(t.Context(), webjob.ActFilter{}, func(e webjob.AuditEntry) error { return WriteAct(&file, e) }); err != nil {
+	if err := s.Audit().Each(t.Context(), api.ForExport, func(e webjob.AuditEntry) error { return WriteAct(&file, e) }); err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range log {

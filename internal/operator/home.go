@@ -5,12 +5,14 @@ import (
 	"encoding/pem"
 	"errors"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/api"
 	"webjob.dev/webjob/internal/durable"
 	"webjob.dev/webjob/internal/trust"
 )
@@ -28,12 +30,24 @@ const (
 
 // Home is an operator's folder.
 type Home struct {
-	dir string
-	ask Passphrases
+	dir    string
+	ask    Passphrases
+	reason string
 }
 
 // AskWith lets the folder ask for passphrases.
 func (h *Home) AskWith(ask Passphrases) { h.ask = ask }
+
+// Because says why what is done from now on is done, for the audit log.
+func (h *Home) Because(reason string) { h.reason = reason }
+
+// header goes with every request of an operator.
+func (h *Home) header() (http.Header, error) {
+	if h.reason == "" {
+		return nil, nil //nolint:nilnil // there is nothing to say
+	}
+	return http.Header{api.HeaderReason: {api.EncodeReason(h.reason)}}, webjob.CheckReason(h.reason)
+}
 
 // DefaultDir returns the folder that is used when none is named.
 func DefaultDir() string {

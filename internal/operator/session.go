@@ -58,6 +58,9 @@ func Login(ctx context.Context, h *Home, token trust.Token, address, name string
 	var authority *x509.Certificate
 	c := wire.NewClient(address, trust.FirstContactTLS(token.CA, parsed.Hostname(), func(ca *x509.Certificate) { authority = ca }))
 	defer c.Close()
+	if c.Header, err = h.header(); err != nil {
+		return nil, err
+	}
 	var response wire.EnrollResponse
 	if err := c.Call(ctx, http.MethodPost, api.PathLogin, nil, wire.EnrollRequest{Secret: token.Secret[:], ID: name, CertificateRequest: request}, &response); err != nil {
 		return nil, err
@@ -105,7 +108,8 @@ func (h *Home) Session() (*Session, error) {
 		return nil
 	}
 	s.Client = wire.NewClient(l.URL, config)
-	return s, nil
+	s.Header, err = h.header()
+	return s, err
 }
 
 // Repository is the job repository of the server.

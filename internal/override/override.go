@@ -140,6 +140,17 @@ type file struct {
 	values
 }
 
+// Digests returns the digest of each file, by its name in the folder.
+func (s *Set) Digests() map[string]webjob.Digest {
+	digests := map[string]webjob.Digest{}
+	for _, files := range s.layers {
+		for _, f := range files {
+			digests[f.name] = webjob.DigestOf(f.data)
+		}
+	}
+	return digests
+}
+
 // The layers, in the order in which later ones win.
 const (
 	layerGlobal    = "global"

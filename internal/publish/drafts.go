@@ -145,14 +145,15 @@ func (r drafts) keepDraft(id string, d *trust.Draft, encoded []byte) {
 // settle puts a draft that has all signatures into effect, and keeps another one.
 func (r drafts) settle(ctx context.Context, d *trust.Draft, held []int64) (Outcome, error) {
 	r.mu.RLock()
-	current := r.current
+	current, policyBefore := r.current, r.policy
 	r.mu.RUnlock()
 	result := Outcome{Draft: d}
 	var err error
 	if result.Needs, err = d.Needs(current.View); err != nil {
 		return result, err
 	}
-	if _, err := d.Changes(current.View, now(), func(id string) string { return id }); err != nil {
+	changes, err := d.Changes(current.View, now(), namesFor(d, policyBefore))
+	if err != nil {
 		return result, err
 	}
 	change, err := r.effects(ctx, d)
@@ -160,7 +161,9 @@ func (r drafts) settle(ctx context.Context, d *trust.Draft, held []int64) (Outco
 		return result, err
 	}
 	complete := !slices.ContainsFunc(result.Needs, func(n trust.Need) bool { return n.Missing() > 0 })
-	webjob.Describe(ctx, d.ID, nil, map[string]any{"summary": d.Summary, "by": d.By, "accepted": complete})
+	if err := r.describe(ctx, d, result, changes, change, complete); err != nil {
+		return result, err
+	}
 	if !complete {
 		return result, r.setDraft(ctx, d.ID, d, held)
 	}

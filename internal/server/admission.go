@@ -18,8 +18,10 @@ func (s clientHandlers) handleEnroll(w http.ResponseWriter, r *http.Request) err
 	if err := readJSON(r, &request); err != nil {
 		return err
 	}
+	r, act := tryOf(r, "client.enroll")
 	response, err := s.identity.Enroll(r.Context(), request, r.RemoteAddr)
 	if err != nil {
+		s.recordStranger(r.Context(), act, err)
 		return err
 	}
 	s.metrics.enrolments.WithLabelValues(string(webjob.RoleClient)).Inc()
@@ -41,6 +43,7 @@ func (s clientHandlers) handleRenew(w http.ResponseWriter, r *http.Request) erro
 			return s.answerRenewal(w, r, response, certificate, err)
 		})(w, r)
 	}
+	r, _ = tryOf(r, "client.ask") // what is refused is told by the access line
 	response, certificate, err := s.identity.RenewExpired(r.Context(), request, r.RemoteAddr, s.newest(w, r))
 	return s.answerRenewal(w, r, response, certificate, err)
 }

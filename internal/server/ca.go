@@ -1,6 +1,8 @@
 package server
 
 import (
+	"context"
+
 	"github.com/gofrs/flock"
 
 	"webjob.dev/webjob"
@@ -13,18 +15,18 @@ func (s *Settings) identityFolder() identity.Folder {
 }
 
 // AnnounceAuthority makes a new CA. The server must be stopped.
-func AnnounceAuthority(settings *Settings) error {
-	return withFolder(settings, settings.identityFolder().Announce)
+func AnnounceAuthority(ctx context.Context, settings *Settings, open OpenBackends, reason string) error {
+	return recordHere(ctx, settings, open, "ca.announce", reason, settings.identityFolder().Announce)
 }
 
 // SwitchAuthority lets the CA that was announced issue. The server must be stopped.
-func SwitchAuthority(settings *Settings) error {
-	return withFolder(settings, settings.identityFolder().Switch)
+func SwitchAuthority(ctx context.Context, settings *Settings, open OpenBackends, reason string) error {
+	return recordHere(ctx, settings, open, "ca.switch", reason, settings.identityFolder().Switch)
 }
 
 // DropAuthorities forgets every CA but the one that issues. The server must be stopped.
-func DropAuthorities(settings *Settings) error {
-	return withFolder(settings, settings.identityFolder().Drop)
+func DropAuthorities(ctx context.Context, settings *Settings, open OpenBackends, reason string) error {
+	return recordHere(ctx, settings, open, "ca.drop", reason, settings.identityFolder().Drop)
 }
 
 // withFolder does something while no server uses the folder.

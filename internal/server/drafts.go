@@ -37,6 +37,9 @@ func readDraft(r *http.Request) (*trust.Draft, error) {
 	if err := json.Unmarshal(request.Draft, &d); err != nil {
 		return nil, webjob.Errorf(webjob.Invalid, "draft is not readable: %w", err)
 	}
+	if r.PathValue("id") == "" { // it has no id yet
+		webjob.About(r.Context(), bounded(d.Summary))
+	}
 	return &d, nil
 }
 

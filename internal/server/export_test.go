@@ -45,7 +45,7 @@ func NewRepository(ctx context.Context, s *Server, key *trust.PrivateKey) error 
 
 // Publish makes the server accept a version of a job that the key signs.
 func Publish(ctx context.Context, s *Server, m *webjob.Manifest, key *trust.PrivateKey) error {
-	contents, text, err := publication(m)
+	contents, text, err := Publication(m)
 	if err != nil {
 		return err
 	}
@@ -54,14 +54,15 @@ func Publish(ctx context.Context, s *Server, m *webjob.Manifest, key *trust.Priv
 
 // Propose hands in a version of a job that nobody has signed.
 func Propose(ctx context.Context, s *Server, m *webjob.Manifest) error {
-	contents, text, err := publication(m)
+	contents, text, err := Publication(m)
 	if err != nil {
 		return err
 	}
 	return Accept(ctx, s, nil, contents, text)
 }
 
-func publication(m *webjob.Manifest) (contents map[string][]byte, text []byte, err error) {
+// Publication returns the contents of a draft that publishes a version, and the manifest.
+func Publication(m *webjob.Manifest) (contents map[string][]byte, text []byte, err error) {
 	if text, err = trust.EncodeManifest(m); err != nil {
 		return nil, nil, err
 	}
@@ -124,6 +125,28 @@ func Accept(ctx context.Context, s *Server, key *trust.PrivateKey, contents map[
 	return accept(ctx, s, d, key)
 }
 
+// NewDraft returns a draft of a change, which nobody has signed.
+func NewDraft(s *Server, summary string, contents map[string][]byte) (*trust.Draft, error) {
+	current, _, err := s.repository.Published()
+	if err != nil {
+		return nil, err
+	}
+	return trust.Propose(current.View, summary, contents, now())
+}
+
+// Waiting returns the draft that waits for signatures.
+func Waiting(s *Server) *trust.Draft { return s.repository.Drafts()[0] }
+
+// SignDraft signs a draft as it is handed out.
+func SignDraft(s *Server, d *trust.Draft, key *trust.PrivateKey) error {
+	current, _, err := s.repository.Published()
+	if err != nil {
+		return err
+	}
+	_, err = d.Sign(current.View, key)
+	return err
+}
+
 // RootOf returns the root of the job repository.
 func RootOf(s *Server) []byte {
 	current, _, err := s.repository.Published()
@@ -139,12 +162,13 @@ type OperatorRoute struct {
 	Right      webjob.Right
 	Everywhere bool
 	Action     string
+	Changes    bool
 }
 
 // OperatorRoutes returns the table.
 func OperatorRoutes(s *Server) (lines []OperatorRoute) {
 	for _, line := range s.operatorTable() {
-		lines = append(lines, OperatorRoute{line.pattern, line.right, line.on == all, line.action})
+		lines = append(lines, OperatorRoute{line.pattern, line.right, line.on == all, line.action, line.changes})
 	}
 	return lines
 }

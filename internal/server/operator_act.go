@@ -3,8 +3,10 @@ package server
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/api"
 	"webjob.dev/webjob/internal/access"
 )
 
@@ -16,55 +18,84 @@ func (s *Server) forActor(line route) handler {
 			Time: now(), Address: r.RemoteAddr, Action: line.action, Target: targetOf(r), Outcome: webjob.ActDone,
 		}}
 		r = r.WithContext(webjob.WithAct(r.Context(), act))
-		answer := &recordedAnswer{ResponseWriter: w, record: func() error { return s.audit.Done(r.Context(), act, line.changes) }}
-		err := s.carryOut(answer, r, line, act)
-		if err == nil {
-			return answer.end()
+		actor, err := s.admit(r, act)
+		if err != nil {
+			s.recordStranger(r.Context(), act, err)
+			return err
 		}
-		s.recordFailure(r.Context(), act, err)
-		return err
+		answer := &recordedAnswer{ResponseWriter: w, record: func() error { return s.audit.Done(r.Context(), act, line.changes) }}
+		if err := s.carryOut(answer, r, line, act, actor); err != nil {
+			s.unrecorded(act, s.audit.Failed(r.Context(), act, err))
+			return err
+		}
+		return answer.end()
 	}
 }
 
-// carryOut finds out who asks, asks whether it may, and does it.
-func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, line route, act *webjob.PendingAct) error {
+// admit finds out who asks, and whether it is let in.
+func (s *Server) admit(r *http.Request, act *webjob.PendingAct) (*access.Actor, error) {
 	holder, key, err := authenticate(r, webjob.RoleOperator)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	act.Actor = holder.Name
+	act.Actor, act.Key, act.Certificate = holder.Name, key.Short(), r.TLS.PeerCertificates[0].SerialNumber.Text(16)
 	s.operators.Identify(r.Context(), holder.Name)
 	operator, err := s.identity.Operator(r.Context(), holder.Name, key)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	act.Judged = &operator
 	if err := s.operators.Admit(r.Context(), operator.Name); err != nil {
-		return err
+		return nil, err
 	}
-	actor, err := access.For(operator)
-	if err != nil {
-		return err
+	return access.For(operator)
+}
+
+// carryOut asks whether the actor may, and does it.
+func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, line route, act *webjob.PendingAct, actor *access.Actor) error {
+	if line.changes {
+		var err error
+		if act.Reason, err = reasonIn(r); err != nil {
+			return err
+		}
 	}
 	may := actor.MayEverywhere
 	if line.on == some {
 		may = actor.May
 	}
 	if err := may(line.right); err != nil {
+		if line.about != nil {
+			line.about(r)
+		}
 		return err
 	}
 	return line.handle(w, r, actor)
 }
 
-// recordFailure records what was refused or failed. Who has shown no certificate of an
-// operator is not an actor: the access line tells of it.
-func (s *Server) recordFailure(ctx context.Context, act *webjob.PendingAct, err error) {
-	if act.Actor == "" {
-		return
+// reasonIn returns why somebody does something.
+func reasonIn(r *http.Request) (string, error) {
+	return api.DecodeReason(r.Header.Get(api.HeaderReason))
+}
+
+// recordStranger records what somebody tried who is not let in. Who has shown neither a
+// certificate of an operator nor a token is not an actor: the access line tells of it.
+func (s *Server) recordStranger(ctx context.Context, act *webjob.PendingAct, err error) {
+	if act.Actor != "" {
+		s.unrecorded(act, s.audit.Stranger(ctx, act, err))
 	}
-	if recordErr := s.audit.Failed(ctx, act, err); recordErr != nil {
-		s.log.Error("a try is not in the audit log", "actor", act.Actor, "action", act.Action, "target", act.Target, "error", recordErr)
+}
+
+// unrecorded tells of a try that could not be recorded.
+func (s *Server) unrecorded(act *webjob.PendingAct, err error) {
+	if err != nil {
+		s.log.Error("a try is not in the audit log", "actor", act.Actor, "action", act.Action, "target", act.Target, "error", err)
 	}
+}
+
+// tryOf returns a request of somebody who is nobody yet, with its act.
+func tryOf(r *http.Request, action string) (*http.Request, *webjob.PendingAct) {
+	act := &webjob.PendingAct{Act: webjob.Act{Time: now(), Address: r.RemoteAddr, Action: action, Outcome: webjob.ActDone}}
+	return r.WithContext(webjob.WithAct(r.Context(), act)), act
 }
 
 // targetOf returns what a request is about by its path, until its handler knows better.
@@ -78,14 +109,30 @@ func targetOf(r *http.Request) string {
 }
 
 // bounded keeps what a peer wrote short enough for the log.
-func bounded(text string) string { return text[:min(len(text), 200)] }
+func bounded(text string) string {
+	return strings.ToValidUTF8(text[:min(len(text), 200)], "")
+}
 
-// because notes the reason that an actor gives.
-func because(ctx context.Context, reason string) error {
-	if act := webjob.ActOf(ctx); act != nil {
-		act.Reason = reason
+// because returns the reason that an actor gives: in the header or, as programs of before
+// do, in the body.
+func because(ctx context.Context, inBody string) (reason string, err error) {
+	act := webjob.ActOf(ctx)
+	if act.Reason == "" {
+		if err := webjob.CheckReason(inBody); err != nil {
+			return "", err
+		}
+		act.Reason = inBody
 	}
-	return webjob.CheckLine("reason", reason, 500)
+	return act.Reason, nil
+}
+
+// doneBy returns what is kept with what somebody did, such as "stopped by paul: wrong day".
+func doneBy(what string, a *access.Actor, reason string) string {
+	text := what + " by " + a.Name
+	if reason != "" {
+		text += ": " + reason
+	}
+	return text
 }
 
 // recordedAnswer is an answer that leaves only after its act is in the audit log.

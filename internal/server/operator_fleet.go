@@ -10,6 +10,7 @@ import (
 	"webjob.dev/webjob/api"
 	"webjob.dev/webjob/internal/access"
 	"webjob.dev/webjob/internal/dispatch"
+	"webjob.dev/webjob/internal/trust"
 )
 
 // fleetHandlers translate the requests about orders, hooks, overrides and what clients may.
@@ -42,32 +43,50 @@ func (s fleetHandlers) handleOrders(w http.ResponseWriter, r *http.Request, _ *a
 	return writeList(w, orders, filter.Page, func(o webjob.OrderStatus) string { return strconv.FormatInt(o.Sequence, 10) })
 }
 
+// readOrder reads a signed order, as far as it is signed by people of the policy.
+func (s fleetHandlers) readOrder(r *http.Request) (order signedOrder, err error) {
+	var request api.OrderRequest
+	if err := readJSON(r, &request); err != nil {
+		return order, err
+	}
+	policy, err := s.repository.Policy()
+	if err != nil {
+		return order, err
+	}
+	order.envelope = request.Envelope
+	if order.SignedOrder, err = policy.OpenOrder(request.Envelope); err != nil {
+		return order, err
+	}
+	if r.PathValue("id") == "" {
+		webjob.About(r.Context(), order.ID)
+	}
+	return order, nil
+}
+
+// signedOrder is an order with its envelope.
+type signedOrder struct {
+	*trust.SignedOrder
+
+	envelope []byte
+}
+
 // handleNewOrder takes an order in. What it is for must be within what its creator may
 // order on, now and for clients that join later.
 func (s fleetHandlers) handleNewOrder(w http.ResponseWriter, r *http.Request, a *access.Actor) error {
-	var request api.OrderRequest
-	if err := readJSON(r, &request); err != nil {
+	order, err := s.readOrder(r)
+	if err != nil {
 		return err
 	}
 	within, err := a.Within(webjob.MayOrder)
 	if err != nil {
 		return err
 	}
-	policy, err := s.repository.Policy()
-	if err != nil {
-		return err
-	}
-	signed, err := policy.OpenOrder(request.Envelope)
-	if err != nil {
-		return err
-	}
-	after := describeOrder(signed.Order)
-	webjob.Describe(r.Context(), signed.ID, nil, after)
+	after := describeOrder(order.SignedOrder)
 	o, err := s.dispatcher.Create(r.Context(), dispatch.Creation{
-		Envelope: request.Envelope, By: a.Name, Within: within,
+		Envelope: order.envelope, By: a.Name, Within: within,
 		Check: func(targets []webjob.Client) error {
 			after["clients"] = len(targets)
-			webjob.Describe(r.Context(), signed.ID, nil, after)
+			webjob.Describe(r.Context(), order.ID, nil, after)
 			return a.MayOnAll(webjob.MayOrder, targets)
 		},
 	})
@@ -78,30 +97,28 @@ func (s fleetHandlers) handleNewOrder(w http.ResponseWriter, r *http.Request, a 
 	return writeJSON(w, http.StatusCreated, o)
 }
 
-// describeOrder tells the audit log what an order says.
-func describeOrder(o webjob.Order) map[string]any {
-	text := map[string]any{"job": o.Job + "@" + strconv.FormatInt(o.Version, 10), "on": o.On, "not_before": o.NotBefore, "expires": o.Expires}
-	if len(o.Arguments) > 0 {
-		text["arguments"] = o.Arguments
-	}
-	if o.Schedule != nil {
-		text["at"] = o.Schedule.At
-	}
-	return text
-}
-
 // handleApprove adds signatures to an order.
 func (s fleetHandlers) handleApprove(w http.ResponseWriter, r *http.Request, a *access.Actor) error {
-	var request api.OrderRequest
-	if err := readJSON(r, &request); err != nil {
+	order, err := s.readOrder(r)
+	if err != nil {
 		return err
 	}
 	before, err := s.mayOnOrder(r.Context(), a, webjob.MayApprove, r.PathValue("id"))
 	if err != nil {
 		return err
 	}
-	webjob.Describe(r.Context(), before.ID, map[string]any{"state": before.State, "signed_by": before.SignedBy}, describeOrder(before.Order))
-	o, err := s.dispatcher.Approve(r.Context(), before.ID, request.Envelope)
+	policy, err := s.repository.Policy()
+	if err != nil {
+		return err
+	}
+	signed := []string{}
+	if known, err := policy.OpenOrder(before.Envelope); err == nil {
+		signed = known.Signers()
+	}
+	added := slices.DeleteFunc(order.Signers(), func(signer string) bool { return slices.Contains(signed, signer) })
+	webjob.Describe(r.Context(), before.ID, map[string]any{"state": before.State, "signed_by": signed},
+		map[string]any{"signs": added, "job": jobOf(order.Order), "manifest": order.Manifest, "on": order.On})
+	o, err := s.dispatcher.Approve(r.Context(), before.ID, order.envelope)
 	if err != nil {
 		return err
 	}
@@ -163,18 +180,16 @@ func (s fleetHandlers) handleStop(w http.ResponseWriter, r *http.Request, a *acc
 	if err := readJSON(r, &request); err != nil {
 		return err
 	}
-	if err := because(r.Context(), request.Reason); err != nil {
+	reason, err := because(r.Context(), request.Reason)
+	if err != nil {
 		return err
 	}
 	before, err := s.mayOnOrder(r.Context(), a, webjob.MayOrder, r.PathValue("id"))
 	if err != nil {
 		return err
 	}
-	if request.Reason == "" {
-		request.Reason = "stopped by " + a.Name
-	}
-	webjob.Describe(r.Context(), before.ID, stateOf(before), map[string]any{"state": webjob.OrderStopped, "running": request.Running})
-	if err := s.dispatcher.Stop(r.Context(), r.PathValue("id"), request.Reason, request.Running); err != nil {
+	webjob.Describe(r.Context(), before.ID, stateOf(before), map[string]any{"running": request.Running})
+	if err := s.dispatcher.Stop(r.Context(), r.PathValue("id"), doneBy("stopped", a, reason), request.Running); err != nil {
 		return err
 	}
 	return s.handleOrder(w, r, a)
@@ -185,20 +200,11 @@ func (s fleetHandlers) handleResume(w http.ResponseWriter, r *http.Request, a *a
 	if err != nil {
 		return err
 	}
-	webjob.Describe(r.Context(), before.ID, stateOf(before), map[string]any{"resumed": true})
+	webjob.Describe(r.Context(), before.ID, stateOf(before), nil)
 	if err := s.dispatcher.Resume(r.Context(), r.PathValue("id")); err != nil {
 		return err
 	}
 	return s.handleOrder(w, r, a)
-}
-
-// stateOf tells the audit log how an order was.
-func stateOf(o webjob.OrderStatus) map[string]any {
-	text := map[string]any{"state": o.State}
-	if o.Reason != "" {
-		text["reason"] = o.Reason
-	}
-	return text
 }
 
 func (s fleetHandlers) handleDeliveries(w http.ResponseWriter, r *http.Request, _ *access.Actor) error {
@@ -213,9 +219,22 @@ func (s fleetHandlers) handleDeliveries(w http.ResponseWriter, r *http.Request, 
 	return writeList(w, list, page, func(d webjob.Delivery) string { return strconv.FormatInt(d.Sequence, 10) })
 }
 
-func (s fleetHandlers) handleRetry(w http.ResponseWriter, r *http.Request, _ *access.Actor) error {
-	var request api.RetryRequest
+// readRetry reads which deliveries are to be due again.
+func readRetry(r *http.Request) (request api.RetryRequest, err error) {
 	if err := readJSON(r, &request); err != nil {
+		return request, err
+	}
+	which := "all"
+	if request.Sequence > 0 {
+		which = strconv.FormatInt(request.Sequence, 10)
+	}
+	webjob.About(r.Context(), which)
+	return request, nil
+}
+
+func (s fleetHandlers) handleRetry(w http.ResponseWriter, r *http.Request, _ *access.Actor) error {
+	request, err := readRetry(r)
+	if err != nil {
 		return err
 	}
 	n, err := s.store.RetryDeliveries(r.Context(), request.Sequence, now())
@@ -243,6 +262,7 @@ func (s fleetHandlers) handleTestHook(w http.ResponseWriter, r *http.Request, _ 
 	if err != nil {
 		return err
 	}
+	webjob.Describe(r.Context(), r.PathValue("name"), nil, map[string]any{"decision": answer.Decision})
 	return writeJSON(w, http.StatusOK, answer)
 }
 
@@ -254,6 +274,7 @@ func (s fleetHandlers) handleExplain(w http.ResponseWriter, r *http.Request, a *
 			return err
 		}
 	}
+	webjob.About(r.Context(), bounded(r.URL.Query().Get("client")))
 	client, err := s.store.Client(r.Context(), r.URL.Query().Get("client"))
 	if err != nil {
 		return err

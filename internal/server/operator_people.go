@@ -8,6 +8,7 @@ import (
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/api"
 	"webjob.dev/webjob/internal/access"
+	"webjob.dev/webjob/internal/identity"
 	"webjob.dev/webjob/wire"
 )
 
@@ -16,17 +17,20 @@ import (
 type peopleHandlers struct{ scope }
 
 // handleLogin makes an operator of whoever holds a token. It is an act of the new operator;
-// a try without a good token is nobody's.
+// a try that fails is one of who holds that token, whatever name it asks for.
 func (s peopleHandlers) handleLogin(w http.ResponseWriter, r *http.Request) error {
 	var request wire.EnrollRequest
 	if err := readJSON(r, &request); err != nil {
 		return err
 	}
-	act := &webjob.PendingAct{Act: webjob.Act{Time: now(), Address: r.RemoteAddr, Action: "operator.login", Outcome: webjob.ActDone}}
-	r = r.WithContext(webjob.WithAct(r.Context(), act))
+	r, act := tryOf(r, "operator.login")
+	var err error
+	if act.Reason, err = reasonIn(r); err != nil {
+		return err
+	}
 	response, err := s.identity.Login(r.Context(), request, r.RemoteAddr)
 	if err != nil {
-		s.recordFailure(r.Context(), act, err)
+		s.recordStranger(r.Context(), act, err)
 		return err
 	}
 	s.metrics.enrolments.WithLabelValues(string(webjob.RoleOperator)).Inc()
@@ -83,7 +87,7 @@ func (s peopleHandlers) handleRoles(w http.ResponseWriter, r *http.Request, a *a
 	if err := readJSON(r, &request); err != nil {
 		return err
 	}
-	if err := because(r.Context(), request.Reason); err != nil {
+	if _, err := because(r.Context(), request.Reason); err != nil {
 		return err
 	}
 	name := r.PathValue("name")
@@ -104,7 +108,7 @@ func revoking(r *http.Request) (reason string, err error) {
 	if err := readJSON(r, &request); err != nil {
 		return "", err
 	}
-	return request.Reason, because(r.Context(), request.Reason)
+	return because(r.Context(), request.Reason)
 }
 
 func (s peopleHandlers) handleRevokeOperator(w http.ResponseWriter, r *http.Request, a *access.Actor) error {
@@ -113,7 +117,7 @@ func (s peopleHandlers) handleRevokeOperator(w http.ResponseWriter, r *http.Requ
 		return err
 	}
 	name := r.PathValue("name")
-	if err := s.identity.RevokeOperator(r.Context(), name, reason); err != nil {
+	if err := s.identity.RevokeOperator(r.Context(), name, doneBy("revoked", a, reason)); err != nil {
 		return err
 	}
 	s.log.Info("an operator is revoked", "operator", name, "by", a.Name)
@@ -136,17 +140,25 @@ func (s peopleHandlers) handleTokens(w http.ResponseWriter, r *http.Request, _ *
 	return writeList(w, list, page, func(t webjob.Token) string { return strconv.FormatInt(t.Sequence, 10) })
 }
 
+// readToken reads what a token is to be for.
+func readToken(r *http.Request) (request api.NewTokenRequest, err error) {
+	if err := readJSON(r, &request); err != nil {
+		return request, err
+	}
+	identity.DescribeToken(r.Context(), request)
+	return request, nil
+}
+
 // handleNewToken registers a token. One for a client that comes back concerns that client
 // alone.
 func (s peopleHandlers) handleNewToken(w http.ResponseWriter, r *http.Request, a *access.Actor) error {
-	var request api.NewTokenRequest
-	if err := readJSON(r, &request); err != nil {
+	request, err := readToken(r)
+	if err != nil {
 		return err
 	}
-	if err := because(r.Context(), request.Reason); err != nil {
+	if _, err := because(r.Context(), request.Reason); err != nil {
 		return err
 	}
-	var err error
 	if request.Role == webjob.RoleClient && request.Name != "" {
 		err = s.mayOn(r.Context(), a, webjob.MayAdmin, request.Name)
 	} else {
@@ -178,6 +190,16 @@ func (s peopleHandlers) handleAudit(w http.ResponseWriter, r *http.Request, _ *a
 	if err != nil {
 		return err
 	}
+	if err := s.checkAction(filter.Action); err != nil {
+		return err
+	}
+	if !filter.Newest { // from its beginning on: not for looking at
+		action := "audit.export"
+		if r.URL.Query().Get("for") == api.ForVerify {
+			action = "audit.verify"
+		}
+		webjob.DescribeAs(r.Context(), action, "", nil, nil)
+	}
 	list, err := s.store.ListActs(r.Context(), filter)
 	if err != nil {
 		return err
@@ -207,7 +229,7 @@ func (s peopleHandlers) handleRevokeClient(w http.ResponseWriter, r *http.Reques
 	if err != nil {
 		return err
 	}
-	return s.onClient(w, r, a, webjob.MayAdmin, func(id string) error { return s.identity.Revoke(r.Context(), id, reason) })
+	return s.onClient(w, r, a, webjob.MayAdmin, func(id string) error { return s.identity.Revoke(r.Context(), id, doneBy("revoked", a, reason)) })
 }
 
 func (s peopleHandlers) handleSuspend(w http.ResponseWriter, r *http.Request, a *access.Actor) error {
@@ -215,7 +237,7 @@ func (s peopleHandlers) handleSuspend(w http.ResponseWriter, r *http.Request, a 
 	if err != nil {
 		return err
 	}
-	return s.onClient(w, r, a, webjob.MayOrder, func(id string) error { return s.identity.Suspend(r.Context(), id, reason) })
+	return s.onClient(w, r, a, webjob.MayOrder, func(id string) error { return s.identity.Suspend(r.Context(), id, doneBy("suspended", a, reason)) })
 }
 
 // handleReadmit ends a suspension, and whatever showed that an identity was copied.

@@ -293,8 +293,8 @@ func TestActsAreRecorded(t *testing.T) {
 		`olga client.suspend web1 done {"state":"suspended"}`,
 		"olga client.suspend nobody failed ",
 		"paul client.revoke web1 refused ",
-		"olga config.reload  done ",
-		"olga config.reload  done ",
+		`olga config.reload configuration done {"changed":[],"wait_for_restart":["endpoint"]}`,
+		`olga config.reload configuration done {"changed":[],"wait_for_restart":["endpoint"]}`,
 	}
 	// The first ones are of the server: the token of the first login.
 	got = got[len(got)-min(len(got), len(want)):]

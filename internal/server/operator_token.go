@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/identity"
 	"webjob.dev/webjob/internal/trust"
 )
 
@@ -17,8 +18,11 @@ const operatorTokenLifetime = 24 * time.Hour
 // AdmitOperator makes a token on the server's own machine, when no admin can log in any
 // more: for an admin that comes back under its own name, or for a new one. The server must
 // be stopped.
-func AdmitOperator(ctx context.Context, settings *Settings, name string, open OpenBackends) (token trust.Token, err error) {
+func AdmitOperator(ctx context.Context, settings *Settings, name, reason string, open OpenBackends) (token trust.Token, err error) {
 	if err := webjob.CheckClientID(name); err != nil {
+		return token, err
+	}
+	if err := webjob.CheckReason(reason); err != nil {
 		return token, err
 	}
 	err = withFolder(settings, func() error {
@@ -30,13 +34,13 @@ func AdmitOperator(ctx context.Context, settings *Settings, name string, open Op
 		if err != nil {
 			return err
 		}
-		token, err = admitOperator(ctx, settings, authority, backends.Store, name)
+		token, err = admitOperator(ctx, settings, authority, backends.Store, name, reason)
 		return errors.Join(err, backends.Store.Close())
 	})
 	return token, err
 }
 
-func admitOperator(ctx context.Context, settings *Settings, authority *trust.Authority, store webjob.Store, name string) (trust.Token, error) {
+func admitOperator(ctx context.Context, settings *Settings, authority *trust.Authority, store webjob.Store, name, reason string) (trust.Token, error) {
 	kept := webjob.Token{Name: name}
 	o, err := store.Operator(ctx, name)
 	switch {
@@ -47,7 +51,7 @@ func admitOperator(ctx context.Context, settings *Settings, authority *trust.Aut
 	case !webjob.AdministersAll(o.Grants):
 		return trust.Token{}, webjob.Errorf(webjob.Conflict, "operator %s is no admin of all clients (%s); name one who is, or a new name", name, webjob.GrantsText(o.Grants))
 	}
-	return operatorToken(ctx, settings, authority, store, kept, "made on the server's machine, with webjobd operator")
+	return operatorToken(ctx, settings, authority, store, kept, reason)
 }
 
 // operatorToken completes and stores a token that the server itself makes.
@@ -66,12 +70,8 @@ func operatorToken(ctx context.Context, settings *Settings, authority *trust.Aut
 	at := now()
 	kept.Secret, kept.Role, kept.Uses, kept.Total = token.SecretDigest(), webjob.RoleOperator, 1, 1
 	kept.ID, kept.MadeBy, kept.MadeAt, kept.Expires = kept.Secret.Short(), webjob.ServerActor, at, at.Add(operatorTokenLifetime)
-	act := &webjob.PendingAct{Act: webjob.Act{Time: at, Actor: webjob.ServerActor, Action: "token.new", Outcome: webjob.ActDone, Reason: reason}}
-	ctx = webjob.WithAct(ctx, act)
-	target := kept.Name
-	if target == "" {
-		target = kept.ID
-	}
+	action, target := identity.TokenAction(kept)
+	ctx = here(ctx, action, target, reason)
 	webjob.Describe(ctx, target, nil, map[string]any{"token": kept})
 	return token, store.AddToken(ctx, kept)
 }

@@ -24,11 +24,17 @@ import (
 // configure adds to the configuration and takes it into use.
 func (w *world) configure(more string) {
 	w.t.Helper()
+	w.edit(more)
+	must(w.t, w.server.Reload(w.t.Context()))
+}
+
+// edit adds to the configuration.
+func (w *world) edit(more string) {
+	w.t.Helper()
 	file := filepath.Join(server.FolderOf(w.server), "webjobd.toml")
 	settings, err := os.ReadFile(file)
 	must(w.t, err)
 	must(w.t, os.WriteFile(file, append(settings, more...), 0o600))
-	must(w.t, w.server.Reload(w.t.Context()))
 }
 
 // keepForAnHour is the retention of a client's results.

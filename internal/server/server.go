@@ -180,9 +180,9 @@ func (s *Server) orderEnded(o webjob.OrderStatus) []webjob.Delivery {
 	return s.rules.Deliveries(event, webjob.Subject{})
 }
 
-// Close stores the last-seen times and closes the store.
+// Close stores what is kept in memory and closes the store.
 func (s *Server) Close(ctx context.Context) error {
-	return errors.Join(s.sightings.flush(ctx), s.chains.flush(ctx), s.store.Close())
+	return errors.Join(s.sightings.flush(ctx), s.chains.flush(ctx), s.audit.Close(ctx, now()), s.store.Close())
 }
 
 // now is the time that is stored: UTC, to the microsecond.

@@ -16,6 +16,7 @@ const OrderType = "application/vnd.webjob.order.v1+json"
 type SignedOrder struct {
 	webjob.Order
 	SignedBy []string // names of people, in the order of the policy
+	keys     []string // ids of their keys
 	selector webjob.Selector
 	times    schedule.Times
 }
@@ -104,9 +105,23 @@ func (p *Policy) OpenOrder(data []byte) (*SignedOrder, error) {
 	}
 	for _, key := range signers {
 		signed.SignedBy = append(signed.SignedBy, p.NameOf(key.ID()))
+		signed.keys = append(signed.keys, key.ID())
 	}
 	return signed, nil
 }
+
+// Signers returns the people who signed, each with the id of the key, for the record.
+func (o *SignedOrder) Signers() []string {
+	signers := make([]string, len(o.keys))
+	for i, id := range o.keys {
+		signers[i] = NameWithKey(o.SignedBy[i], id)
+	}
+	return signers
+}
+
+// NameWithKey returns a person with the beginning of the id of the key, such as
+// "alice (3f2a9c014b7d0e21)": names are given anew, keys are not.
+func NameWithKey(name, id string) string { return name + " (" + id[:min(len(id), 16)] + ")" }
 
 // Times returns the times of the order's schedule; an order without one has none.
 func (o *SignedOrder) Times() schedule.Times { return o.times }

@@ -174,6 +174,14 @@ func (p *Policy) NameOf(id string) string {
 	return ""
 }
 
+// KeyIDOf returns the id of a person's key, "" of nobody.
+func (p *Policy) KeyIDOf(name string) string {
+	if person := p.person(name); person != nil {
+		return person.key.ID()
+	}
+	return ""
+}
+
 // Encode returns the canonical JSON.
 func (p *Policy) Encode() ([]byte, error) { return Canonical(p) }
 
