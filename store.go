@@ -25,6 +25,9 @@ type Store interface {
 	Leases
 	// Ping reports whether the store answers.
 	Ping(ctx context.Context) error
+	// NewestTime returns the highest time of the newest acts and of all results; zero when
+	// there are none.
+	NewestTime(ctx context.Context) (time.Time, error)
 	Close() error
 }
 

@@ -40,7 +40,7 @@ func (f Folder) Create() (*trust.Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	return authority, f.issue(authority)
+	return authority, f.issue(authority, now())
 }
 
 // makeAuthority makes an authority and writes it into two files.
@@ -130,7 +130,7 @@ func (f Folder) Switch() error {
 	if err := errors.Join(durable.Write(f.path(authorityFile), next.PEM()), durable.Write(f.path(authorityKey), key)); err != nil {
 		return err
 	}
-	if err := f.issue(next); err != nil {
+	if err := f.issue(next, now()); err != nil {
 		return err
 	}
 	return errors.Join(os.Remove(f.path(nextAuthorityFile)), os.Remove(f.path(nextAuthorityKey)))

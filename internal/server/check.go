@@ -45,12 +45,13 @@ func finding(what, detail string, err error) Finding {
 }
 
 func (s *Server) checkCertificate() Finding {
-	certificate, err := s.settings.identityFolder().ReadCertificate()
+	folder := s.settings.identityFolder()
+	certificate, err := folder.ReadCertificate()
 	if err != nil {
-		return finding("certificate", s.settings.dir, err)
+		return finding("certificate", s.settings.dir, webjob.Errorf(webjob.KindOf(err), "%w; the next start issues it anew", err))
 	}
-	if time.Now().After(certificate.Leaf.NotAfter) {
-		err = webjob.Errorf(webjob.Invalid, "expired; the next start renews it")
+	if err = folder.Judge(certificate, s.authority, now()); err != nil {
+		err = webjob.Errorf(webjob.Invalid, "%w; when the clock and the settings are right, start the server anew: it issues another", err)
 	}
 	return finding("certificate", "valid until "+certificate.Leaf.NotAfter.UTC().Format(time.RFC3339), err)
 }

@@ -201,3 +201,12 @@ func TakeLarge(ctx context.Context, s *Server, client string) (leave func(), err
 
 // WithBounds sets the bounds that every listener has.
 func WithBounds(h *http.Server) { withBounds(h) }
+
+// UseCertificate loads the server's certificate, as Serve does.
+func UseCertificate(s *Server) (err error) {
+	s.certificate, err = s.settings.identityFolder().Certificate(s.authority, s.log)
+	return err
+}
+
+// MakeCAFuture moves the CA's beginning into the future.
+func MakeCAFuture(s *Server) { s.authority.Certificate.NotBefore = now().Add(time.Hour) }

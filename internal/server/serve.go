@@ -56,11 +56,13 @@ func (s *Server) Serve(ctx context.Context) error {
 	if err := s.identity.Revocations.Renew(ctx); err != nil {
 		return err
 	}
-	certificate, err := s.settings.identityFolder().Certificate(s.authority, s.log)
-	if err != nil {
+	if err := s.warnOfClock(ctx, now()); err != nil {
 		return err
 	}
-	serverTLS := trust.ServerTLS(certificate.Get, s.authority.All()...)
+	if s.certificate, err = s.settings.identityFolder().Certificate(s.authority, s.log); err != nil {
+		return err
+	}
+	serverTLS := trust.ServerTLS(s.certificate.Get, s.authority.All()...)
 	listeners := []listener{
 		{name: "endpoint", address: s.settings.Endpoint.Listen, handler: s.EndpointHandler(), tls: serverTLS},
 		{name: "operator", address: s.settings.Operator.Listen, handler: s.OperatorHandler(), tls: serverTLS},
@@ -188,4 +190,22 @@ func serverName(settings *Settings) (string, error) {
 		err = durable.Write(settings.path(nameFile), text)
 	}
 	return string(text), err
+}
+
+// clockTolerance is how far in the future what is stored may lie before the clock is doubted.
+const clockTolerance = time.Hour
+
+// warnOfClock tells when what is stored is of a time to come: then the clock was wrong when
+// it was stored, or is wrong now, and orders may have expired by it.
+func (s *Server) warnOfClock(ctx context.Context, at time.Time) error {
+	newest, err := s.store.NewestTime(ctx)
+	if err != nil {
+		return err
+	}
+	if ahead := newest.Sub(at); ahead > clockTolerance {
+		s.log.Error("THE CLOCK IS OR WAS WRONG: the audit log or the results hold a time in the future. "+
+			"Set the clock before this server goes on; what expired by a wrong clock, orders among it, stays expired and is to be ordered anew",
+			slog.Time("newest", newest), slog.Time("now", at), slog.Duration("ahead", ahead.Round(time.Second)))
+	}
+	return nil
 }

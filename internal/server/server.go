@@ -25,11 +25,13 @@ type Server struct {
 	store     webjob.Store
 	blobs     webjob.Blobs
 	authority *trust.Authority
-	settings  *Settings
-	log       *slog.Logger
-	name      string // of this server among those that share a store
-	metrics   *metrics
-	sightings *sightings
+	// certificate is the server's own, from the moment it serves.
+	certificate *identity.OwnCertificate
+	settings    *Settings
+	log         *slog.Logger
+	name        string // of this server among those that share a store
+	metrics     *metrics
+	sightings   *sightings
 
 	rules       *rules.Rules
 	repository  *publish.Repository

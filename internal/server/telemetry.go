@@ -94,7 +94,7 @@ func (m *metrics) delivered(trigger string, err error) {
 }
 
 // TelemetryHandler serves /healthz (the process answers), /readyz (every backend
-// answers, and the server is not stopping) and /metrics.
+// answers, the certificate is good, and the server is not stopping) and /metrics.
 func (s *Server) TelemetryHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok\n") })
@@ -104,6 +104,7 @@ func (s *Server) TelemetryHandler() http.Handler {
 			return
 		}
 		for _, ping := range []func() error{
+			s.certificateReady,
 			func() error { return s.store.Ping(r.Context()) },
 			func() error { return s.blobs.Ping(r.Context()) },
 		} {
@@ -116,6 +117,14 @@ func (s *Server) TelemetryHandler() http.Handler {
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
 	return mux
+}
+
+// certificateReady reports why clients could not accept the server.
+func (s *Server) certificateReady() error {
+	if s.certificate == nil {
+		return webjob.Errorf(webjob.Unavailable, "not serving yet")
+	}
+	return s.certificate.Ready()
 }
 
 func writeText(w http.ResponseWriter, status int, text string) {

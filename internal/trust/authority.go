@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
+	"slices"
 	"time"
 
 	"webjob.dev/webjob"
@@ -98,18 +99,33 @@ func (a *Authority) PrivateKey() (*PrivateKey, error) { return NewPrivateKey(a.k
 
 // IssueServer returns a certificate for the host names and addresses.
 func (a *Authority) IssueServer(names []string, key crypto.PublicKey, now time.Time) (*x509.Certificate, error) {
-	template := &x509.Certificate{
-		Subject:     pkix.Name{CommonName: names[0], Organization: []string{organization}},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
+	template := Named(names)
+	template.Subject = pkix.Name{CommonName: names[0], Organization: []string{organization}}
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	return a.issue(template, key, serverLifetime, now)
+}
+
+// Named returns a certificate that has only the host names and addresses.
+func Named(names []string) *x509.Certificate {
+	c := &x509.Certificate{}
 	for _, name := range names {
 		if ip := net.ParseIP(name); ip != nil {
-			template.IPAddresses = append(template.IPAddresses, ip)
+			c.IPAddresses = append(c.IPAddresses, ip)
 		} else {
-			template.DNSNames = append(template.DNSNames, name)
+			c.DNSNames = append(c.DNSNames, name)
 		}
 	}
-	return a.issue(template, key, serverLifetime, now)
+	return c
+}
+
+// NamesOf returns the host names and addresses of a certificate, sorted.
+func NamesOf(c *x509.Certificate) []string {
+	names := slices.Clone(c.DNSNames)
+	for _, ip := range c.IPAddresses {
+		names = append(names, ip.String())
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // IssueIdentity returns a certificate for a client or an operator. Its common

@@ -159,6 +159,18 @@ func (s *Store) Ping(ctx context.Context) error {
 	}
 }
 
+// newestActs is among how many of the newest acts the highest time is looked for. There is
+// no index by time, and a clock that was put back long ago is of no concern any more.
+const newestActs = 10_000
+
+// NewestTime implements [webjob.Store].
+func (s *Store) NewestTime(ctx context.Context) (time.Time, error) {
+	var newest sql.NullInt64
+	err := s.read.QueryRowContext(ctx, `SELECT max(at) FROM (SELECT (SELECT max(received) FROM results) AS at
+		UNION ALL SELECT max(at) FROM (SELECT at FROM audit ORDER BY sequence DESC LIMIT ?))`, newestActs).Scan(&newest)
+	return fromMicros(newest), backendError(err)
+}
+
 // backendError gives an error of SQLite its kind: what may pass is Unavailable,
 // so that clients keep their copy and try again.
 func backendError(err error) error {

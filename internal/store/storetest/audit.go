@@ -166,3 +166,26 @@ func leases(t *testing.T, s webjob.Store) {
 	lease("b", -time.Second, true)
 	lease("a", time.Hour, true) // b's is over
 }
+
+// newestTime checks that the highest time is found, whatever came after it.
+func newestTime(t *testing.T, s webjob.Store) {
+	want := func(at time.Time) {
+		t.Helper()
+		newest, err := s.NewestTime(t.Context())
+		must(t, err)
+		if !newest.Equal(at) {
+			t.Fatalf("the newest time is %s, not %s", newest, at)
+		}
+	}
+	want(time.Time{})
+	act := webjob.Act{Time: now.Add(time.Hour), Actor: "olga", Action: "hook.test", Outcome: webjob.ActDone}
+	must(t, s.RecordActs(t.Context(), act))
+	act.Time = now
+	must(t, s.RecordActs(t.Context(), act))
+	want(now.Add(time.Hour))
+	r := resultOf("run1")
+	r.Received = now.Add(2 * time.Hour)
+	_, err := s.AddResult(t.Context(), r, nil, webjob.ResultEffects{})
+	must(t, err)
+	want(r.Received)
+}

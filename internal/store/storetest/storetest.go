@@ -59,6 +59,7 @@ func Run(t *testing.T, open Open) {
 		"acts are chained, and stored with the change":   auditLog,
 		"who was revoked meanwhile changes nothing":      actorsChange,
 		"the audit log names tokens that go along":       auditNamesTokens,
+		"the newest time is of an act or a result":       newestTime,
 		"a lease has one holder":                         leases,
 		"a result ends the run of its order":             resultEndsRun,
 		"outputs are followed":                           outputsFollowed,
