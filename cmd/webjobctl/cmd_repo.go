@@ -108,7 +108,9 @@ type repositoryInfo struct {
 	Root   webjob.Digest      `json:"root,omitempty"`
 	Roles  []trust.RoleStatus `json:"roles,omitempty"`
 	Policy *trust.Policy      `json:"policy,omitempty"`
-	Drafts []draftInfo        `json:"drafts"`
+	// OrderOnly are the people of the policy who sign nothing in the repository.
+	OrderOnly []string    `json:"order_only,omitempty"`
+	Drafts    []draftInfo `json:"drafts"`
 }
 
 type draftInfo struct {
@@ -134,6 +136,7 @@ func showRepository(c *cobra.Command, s *operator.Session) error {
 		if info.Policy, err = r.View.Policy(); err != nil {
 			return fmt.Errorf("repo status: %w", err)
 		}
+		info.OrderOnly = info.Policy.OrderOnly(info.Roles)
 		fields = append(fields, cli.Field{Name: "Root:", Value: string(info.Root)})
 		fields = append(fields, roleFields(info, s.Repository().Names(info.Policy))...)
 	}
@@ -178,6 +181,9 @@ func roleFields(info repositoryInfo, names func(string) string) []cli.Field {
 	}
 	for i, rule := range info.Policy.Orders {
 		fields = append(fields, cli.Field{Name: fmt.Sprintf("Orders %d:", i+1), Value: fmt.Sprintf("%s on %s: %d of %s", strings.Join(rule.Jobs, ", "), rule.On, rule.Threshold, strings.Join(rule.Keys, ", "))})
+	}
+	for _, name := range info.OrderOnly {
+		fields = append(fields, cli.Field{Name: "Warning:", Value: fmt.Sprintf("key %s may give orders and is not, or no more, among the people who sign here; if it was lost or stolen, take it out: webjobctl repo policy show, webjobctl repo policy set", name)})
 	}
 	return fields
 }

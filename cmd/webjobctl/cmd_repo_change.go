@@ -75,28 +75,31 @@ func addKeyFlag(c *cobra.Command, names *[]string) {
 }
 
 func repoRotateCommand(open openHome) *cobra.Command {
-	var names []string
 	var threshold int
 	f := &proposeFlags{}
 	c := &cobra.Command{
 		Use: "rotate KEY...", Short: "Give the job repository to these people from now on", Args: cobra.MinimumNArgs(1),
 		Long: `Rotate replaces the people who sign: to add a colleague, to take out a key that was lost or
 stolen, to change how many must sign. Enough of the people before and enough of the new
-ones must sign. Clients follow by themselves. Rules of the policy keep those of their
-people who stay; a rule that would lose too many is to be changed first.`,
-		Example: `  webjobctl repo rotate alice carol dave --threshold 2     bob's key was lost`,
+ones must sign. Clients follow by themselves. Who is taken out also leaves the rules of
+the policy; when a rule would then lack keys, it is to be changed first. A team keeps its
+keys: webjobctl repo delegate changes them.`,
+		Example: `  webjobctl repo rotate alice carol dave     bob's key was lost`,
 		RunE: func(c *cobra.Command, args []string) error {
-			names = args
 			return propose(c, open, "repo rotate", f, func(h *operator.Home, r *operator.RepositoryState) (*trust.Draft, error) {
-				people, err := h.People(names)
+				people, err := h.People(args)
 				if err != nil {
 					return nil, err
 				}
-				before, err := r.View.Policy()
-				if err != nil {
+				if !c.Flags().Changed("threshold") {
+					if threshold, err = keepThreshold(c, r.View, len(people)); err != nil {
+						return nil, err
+					}
+				}
+				if err := warnOfTeams(c, r.View, people); err != nil {
 					return nil, err
 				}
-				policy, err := before.WithPeople(people, threshold)
+				policy, err := r.View.PolicyFor(people, threshold)
 				if err != nil {
 					return nil, err
 				}
@@ -104,9 +107,38 @@ people who stay; a rule that would lose too many is to be changed first.`,
 			})
 		},
 	}
-	c.Flags().IntVar(&threshold, "threshold", 1, "how many of the keys must sign")
+	c.Flags().IntVar(&threshold, "threshold", 0, "how many of the keys must sign (default: as many as before)")
 	f.add(c)
 	return c
+}
+
+// keepThreshold returns how many must sign as before, or as many as there are.
+func keepThreshold(c *cobra.Command, base *trust.View, people int) (int, error) {
+	_, threshold, err := base.Signers()
+	if err == nil && threshold > people {
+		cli.Say(c, "repo rotate: %d had to sign, and there are only %d keys; from now on %d must sign", threshold, people, people)
+		threshold = people
+	}
+	return threshold, err
+}
+
+// warnOfTeams tells that a key which is taken out still signs for a team.
+func warnOfTeams(c *cobra.Command, base *trust.View, people []trust.NamedKey) error {
+	keys, _, err := base.Signers()
+	if err != nil {
+		return err
+	}
+	var leaving []string
+	for _, key := range keys {
+		if !slices.ContainsFunc(people, func(p trust.NamedKey) bool { return p.Key().ID() == key.ID() }) {
+			leaving = append(leaving, key.ID())
+		}
+	}
+	teams, err := base.TeamsOf(leaving)
+	for _, team := range teams {
+		cli.Say(c, "repo rotate: team %s keeps a key that is taken out here; if it was lost or stolen, change that, too: webjobctl repo delegate %s", team, team)
+	}
+	return err
 }
 
 func repoDelegateCommand(open openHome) *cobra.Command {

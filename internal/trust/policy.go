@@ -231,32 +231,3 @@ func (p *Policy) Judge(o *SignedOrder, client webjob.Subject) (have, missing int
 	}
 	return have, 0, nil
 }
-
-// WithPeople returns the policy for other signers of the repository: the people are
-// added, those who are named nowhere any more are dropped, and rules keep those of
-// their people who stay. The last rule for all jobs and clients, if there is one, goes
-// to the people with the threshold.
-func (p *Policy) WithPeople(people []NamedKey, threshold int) (*Policy, error) {
-	next := &Policy{Format: p.Format, People: slices.Clone(people)}
-	for _, rule := range p.Orders {
-		if rule.On == "all" && slices.Contains(rule.Jobs, "*") {
-			rule.Keys, rule.Threshold = nil, threshold
-			for _, person := range people {
-				rule.Keys = append(rule.Keys, person.Name)
-			}
-			slices.Sort(rule.Keys)
-		}
-		next.Orders = append(next.Orders, rule)
-	}
-	// People of a team, say, who sign orders and not the repository, stay.
-	signs := func(name string) bool {
-		return slices.ContainsFunc(next.Orders, func(r OrderRules) bool { return slices.Contains(r.Keys, name) })
-	}
-	for _, person := range p.People {
-		if next.person(person.Name) == nil && signs(person.Name) {
-			next.People = append(next.People, person)
-		}
-	}
-	slices.SortFunc(next.People, func(a, b NamedKey) int { return strings.Compare(a.Name, b.Name) })
-	return next, next.Check()
-}
