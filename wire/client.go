@@ -32,6 +32,7 @@ type Client struct {
 	// Header goes with every request that does not set the same itself.
 	Header http.Header
 	told   atomic.Pointer[string] // that a ticket was not the newest, until one is
+	skew   atomic.Pointer[time.Duration]
 }
 
 // Bounds of a connection. The whole of a request is bounded by its context.
@@ -66,6 +67,19 @@ func NewClient(base string, config *tls.Config) *Client {
 
 // Base returns the server's address.
 func (c *Client) Base() string { return c.base }
+
+// MostSkew is by how much two clocks may differ before people are told.
+const MostSkew = time.Minute
+
+// Skew returns by how much this clock is ahead of the server's, as its last answer told to
+// a second or so; 0 while there was none, and below MostSkew.
+func (c *Client) Skew() time.Duration {
+	skew := c.skew.Load()
+	if skew == nil || skew.Abs() < MostSkew {
+		return 0
+	}
+	return skew.Round(time.Second)
+}
 
 // Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
@@ -119,6 +133,10 @@ func (c *Client) try(request *http.Request, showing bool) (_ *http.Response, tol
 	response, err := c.http.Do(request)
 	if err != nil {
 		return nil, false, c.explain(err)
+	}
+	if date, err := http.ParseTime(response.Header.Get("Date")); err == nil {
+		skew := time.Since(date)
+		c.skew.Store(&skew)
 	}
 	word := response.Header.Get(HeaderTold)
 	told = response.StatusCode >= 300 && isWord.MatchString(word)
@@ -226,6 +244,9 @@ func (c *Client) explain(err error) error {
 		return webjob.Errorf(webjob.Refused, "%s is not who it should be: its certificate is for %s; check the address", c.base, certificateNames(hostname.Certificate))
 	case errors.As(err, &unknown):
 		return webjob.Errorf(webjob.Refused, "%s is not who it should be: its certificate is by another CA than the one pinned at enrolment", c.base)
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return webjob.Errorf(webjob.Refused, "the certificate of %s holds from %s to %s, and here it is %s; check the clocks, this one first", c.base,
+			invalid.Cert.NotBefore.UTC().Format(time.RFC3339), invalid.Cert.NotAfter.UTC().Format(time.RFC3339), time.Now().UTC().Format(time.RFC3339))
 	case errors.As(err, &invalid), errors.As(err, &verifying):
 		return webjob.Errorf(webjob.Refused, "%s is not who it should be: %w", c.base, err)
 	case errors.As(err, &alert):

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/wire"
@@ -113,4 +114,43 @@ func newClient(server *httptest.Server) *wire.Client {
 	pool := x509.NewCertPool()
 	pool.AddCert(server.Certificate())
 	return wire.NewClient(server.URL, &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13})
+}
+
+// A client knows by how much its clock differs from the server's, whatever the server answers.
+func TestClientKnowsHowWrongTheClockIs(t *testing.T) {
+	for date, want := range map[string]time.Duration{
+		time.Now().UTC().Format(http.TimeFormat):                      0,
+		time.Now().Add(-50 * time.Hour).UTC().Format(http.TimeFormat): 50 * time.Hour,
+		time.Now().Add(200 * time.Hour).UTC().Format(http.TimeFormat): -200 * time.Hour,
+		"yesterday": 0,
+	} {
+		server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Date", date)
+			wire.WriteProblem(w, webjob.Errorf(webjob.Refused, "no"))
+		}))
+		client := newClient(server)
+		if client.Skew() != 0 {
+			t.Fatal("a difference before any answer")
+		}
+		_ = client.Call(t.Context(), http.MethodGet, "/", nil, nil, nil) // refused, as it should be
+		if got := client.Skew() - want; got.Abs() > time.Minute {
+			t.Errorf("date %s: differs by %s, want %s", date, client.Skew(), want)
+		}
+		client.Close()
+		server.Close()
+	}
+}
+
+// A certificate that does not hold at this time tells both times: mostly a clock is wrong.
+func TestCertificateOfAnotherTimeTellsTheTimes(t *testing.T) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	pool := x509.NewCertPool()
+	pool.AddCert(server.Certificate())
+	later := server.Certificate().NotAfter.Add(time.Hour)
+	client := wire.NewClient(server.URL, &tls.Config{RootCAs: pool, ServerName: "example.com", Time: func() time.Time { return later }})
+	err := client.Call(t.Context(), http.MethodGet, "/", nil, nil, nil)
+	if webjob.KindOf(err) != webjob.Refused || !strings.Contains(err.Error(), "and here it is "+time.Now().UTC().Format("2006-")) || !strings.Contains(err.Error(), "check the clocks") {
+		t.Fatalf("got %v", err)
+	}
 }

@@ -32,6 +32,10 @@ type report struct {
 	Waiting     int           `json:"results_waiting"`
 	WaitingSize int64         `json:"results_waiting_bytes"`
 	Agent       *agent.Status `json:"agent,omitempty"`
+	// ClockSkewMS is by how much this clock is ahead of the server's, if by much.
+	ClockSkewMS int64 `json:"clock_skew_ms,omitempty"`
+	// Repository says why no job can run whatever the server says.
+	Repository string `json:"job_repository,omitempty"`
 }
 
 func statusCommand(state *string) *cobra.Command {
@@ -77,6 +81,9 @@ func newReport(ctx context.Context, s *endpoint.State) (*report, error) {
 		return nil, err
 	}
 	r := &report{Client: e.ID, Labels: subject.Labels, Server: e.URL, Certificate: e.Expires()}
+	if err := view.Expired(time.Now()); err != nil {
+		r.Repository = err.Error()
+	}
 	sp, err := s.Spool()
 	if err != nil {
 		return nil, err
@@ -99,6 +106,7 @@ func newReport(ctx context.Context, s *endpoint.State) (*report, error) {
 	client := e.Connect()
 	defer client.Close()
 	err = client.Call(ctx, http.MethodPut, wire.PathFacts, nil, endpoint.Facts(), nil)
+	r.ClockSkewMS = client.Skew().Milliseconds()
 	r.Reachable = webjob.KindOf(err) != webjob.Unavailable
 	if err != nil {
 		r.ServerSays = err.Error()
@@ -123,6 +131,14 @@ func (r *report) fields(s *endpoint.State) []cli.Field {
 		{Name: "Certificate:", Value: fmt.Sprintf("until %s UTC (%d days)", cli.Time(r.Certificate), int(left.Hours()/24))},
 		{Name: "Results waiting:", Value: fmt.Sprintf("%d, %s", r.Waiting, cli.Bytes(r.WaitingSize))},
 	}
+	skew := time.Duration(r.ClockSkewMS) * time.Millisecond
+	if a := r.Agent; skew == 0 && !r.Reachable && a != nil { // what the agent heard last is better than nothing
+		skew = time.Duration(a.ClockSkewMS) * time.Millisecond
+	}
+	if skew.Abs() >= wire.MostSkew {
+		fields = append(fields, cli.Field{Name: "Clock:", Value: "here it is " + cli.Time(time.Now()) + " UTC, which differs from the server's by " + skew.Round(time.Second).String() + "; mend the wrong one"})
+	}
+	fields = append(fields, cli.Field{Name: "Job repository:", Value: r.Repository})
 	a := r.Agent
 	if a == nil {
 		return append(fields, cli.Field{Name: "Agent:", Value: "none has run here"})
@@ -139,8 +155,5 @@ func (r *report) fields(s *endpoint.State) []cli.Field {
 		cli.Field{Name: "Standing orders:", Value: strconv.Itoa(a.Standing)},
 		cli.Field{Name: "Last run:", Value: a.LastRun},
 	)
-	if skew := time.Duration(a.ClockSkewMS) * time.Millisecond; skew.Abs() > time.Minute {
-		fields = append(fields, cli.Field{Name: "Clock:", Value: "differs from the server's by " + skew.Round(time.Second).String() + "; mend it"})
-	}
 	return fields
 }

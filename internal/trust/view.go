@@ -114,6 +114,9 @@ func openView(h held, now time.Time) (*View, error) {
 	if h.Timestamp == nil {
 		return v, nil
 	}
+	if v.Expired(now) != nil {
+		return v, v.remember()
+	}
 	if _, err := set.UpdateTimestamp(h.Timestamp); err != nil && !isExpired(err) {
 		return nil, explain("kept timestamp", err)
 	}
@@ -121,6 +124,31 @@ func openView(h held, now time.Time) (*View, error) {
 		return nil, explain("kept snapshot", err)
 	}
 	return v, nil
+}
+
+// remember loads the timestamp of a repository whose root has expired, at the last moment
+// of the root: it is the memory that guards against older files once a newer root has come,
+// or the clock is put right. Nothing can be found with it.
+func (v *View) remember() error {
+	at := v.set.RefTime
+	v.set.RefTime = v.set.Root.Signed.Expires.Add(-time.Second)
+	_, err := v.set.UpdateTimestamp(v.held.Timestamp)
+	v.set.RefTime = at
+	if err != nil && !isExpired(err) {
+		return explain("kept timestamp", err)
+	}
+	return nil
+}
+
+// Expired returns why nothing can be found: people must have signed a newer root, or
+// the clock is wrong.
+func (v *View) Expired(now time.Time) error {
+	expires := v.set.Root.Signed.Expires
+	if now.Before(expires) {
+		return nil
+	}
+	return webjob.Errorf(webjob.Refused, "the job repository that is known here expired at %s and here it is %s; check this clock, and when it is right, the people who sign must renew the repository: webjobctl repo renew",
+		expires.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 }
 
 // load verifies a role that is held, once.
@@ -280,11 +308,14 @@ func (v *View) Timestamp() int64 {
 
 // Fresh returns nil while the repository's metadata have not expired at the time.
 func (v *View) Fresh(now time.Time) error {
+	if err := v.Expired(now); err != nil {
+		return webjob.Errorf(webjob.Unavailable, "%w", err)
+	}
 	if v.set.Timestamp == nil || v.set.Snapshot == nil {
 		return webjob.Errorf(webjob.Unavailable, "job repository: only its root is here; ask the server for it")
 	}
 	for what, expires := range map[string]time.Time{
-		"root": v.set.Root.Signed.Expires, "timestamp": v.set.Timestamp.Signed.Expires, "snapshot": v.set.Snapshot.Signed.Expires,
+		"timestamp": v.set.Timestamp.Signed.Expires, "snapshot": v.set.Snapshot.Signed.Expires,
 	} {
 		if !now.Before(expires) {
 			return webjob.Errorf(webjob.Unavailable, "job repository: the %s expired at %s and it is %s here; the server must send a newer one, or this clock is wrong",

@@ -31,6 +31,9 @@ func (v *View) Update(b webjob.RepositoryBundle, now time.Time) (*View, error) {
 		}
 		u.next.held.Root = root
 	}
+	if err := u.next.Expired(now); err != nil {
+		return nil, err
+	}
 	if err := u.timestamp(b.Timestamp); err != nil {
 		return nil, err
 	}
