@@ -104,6 +104,9 @@ type OrderDetail struct {
 	// order waits for no canary.
 	CanaryRuns []CanaryRun `json:"canary_runs,omitempty"`
 	Waits      string      `json:"waits,omitempty"`
+	// Missing is how many signatures a pending order still needs, and MaySign whose count.
+	Missing int64    `json:"missing,omitempty"`
+	MaySign []string `json:"may_sign,omitempty"`
 	// Envelope is the signed order, exact.
 	Envelope []byte `json:"envelope"`
 }

@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"webjob.dev/webjob"
-	"webjob.dev/webjob/api"
 	"webjob.dev/webjob/internal/cli"
 	"webjob.dev/webjob/internal/operator"
 )
@@ -31,7 +30,11 @@ terminal through $PAGER or less; standard output has the order.`,
 			if err != nil {
 				return err
 			}
-			p, err := s.Orders().Pending(c.Context(), args[0])
+			err = s.MayApprove(c.Context())
+			var p *operator.Pending
+			if err == nil {
+				p, err = s.Orders().Pending(c.Context(), args[0])
+			}
 			if err != nil {
 				return fmt.Errorf("order approve: %w", err)
 			}
@@ -42,6 +45,9 @@ terminal through $PAGER or less; standard output has the order.`,
 			if err != nil {
 				return fmt.Errorf("order approve: %w", err)
 			}
+			if err := s.Orders().Helps(c.Context(), p, keys); err != nil {
+				return fmt.Errorf("order approve: %w", err)
+			}
 			r, err := s.Reviews().Order(c.Context(), p, depth)
 			if err != nil {
 				return fmt.Errorf("order approve: %w", err)
@@ -49,6 +55,7 @@ terminal through $PAGER or less; standard output has the order.`,
 			if err := showReview(c, c.ErrOrStderr(), r, !yes); err != nil {
 				return err
 			}
+			cli.Say(c, "it waits for %s", operator.SignaturesOf(p.Missing, p.MaySign))
 			if !yes && !confirmReview(c, "Sign this order?", r) {
 				return fmt.Errorf("order approve: %w", webjob.Errorf(webjob.Refused, "not signed"))
 			}
@@ -56,10 +63,7 @@ terminal through $PAGER or less; standard output has the order.`,
 			if err != nil {
 				return fmt.Errorf("order approve: %w", err)
 			}
-			if status.State == webjob.OrderPending {
-				cli.Say(c, "order %s waits for more signatures", status.ID)
-			}
-			return showOrder(c, api.OrderDetail{OrderStatus: status})
+			return showGiven(c, s, status)
 		},
 	}
 	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")

@@ -107,6 +107,9 @@ func newOrder(c *cobra.Command, open openHome, f *orderFlags, args []string) err
 	if err := plan.Check(); err != nil {
 		return err
 	}
+	if skew := s.Skew(); skew != 0 {
+		cli.Say(c, "order new: here it is %s UTC, which differs from the server's clock by %s; the order is made by this clock: mend the wrong one", cli.Time(plan.Created), skew)
+	}
 	selected, err := selectClients(c, s, plan)
 	if err != nil {
 		return err
@@ -128,13 +131,31 @@ func newOrder(c *cobra.Command, open openHome, f *orderFlags, args []string) err
 	if err != nil {
 		return err
 	}
-	if status.State == webjob.OrderPending {
-		cli.Say(c, "order %s waits for more signatures; colleagues add theirs with: webjobctl order approve %s", status.ID, status.ID)
-	}
 	if f.watch {
+		if status.State == webjob.OrderPending {
+			tellPending(c, s, status.ID)
+		}
 		return watchOrder(c, s, status.ID)
 	}
-	return showOrder(c, api.OrderDetail{OrderStatus: status})
+	return showGiven(c, s, status)
+}
+
+// tellPending says whose signatures an order waits for, and returns what the server said.
+func tellPending(c *cobra.Command, s *operator.Session, id string) (detail api.OrderDetail, err error) {
+	err = s.Call(c.Context(), http.MethodGet, api.OrderPath(id), nil, nil, &detail)
+	cli.Say(c, "order %s waits for %s; they add theirs with: webjobctl order approve %s", id, operator.SignaturesOf(detail.Missing, detail.MaySign), id)
+	return detail, err
+}
+
+// showGiven shows an order that was given or signed, and what it waits for.
+func showGiven(c *cobra.Command, s *operator.Session, status webjob.OrderStatus) error {
+	detail := api.OrderDetail{OrderStatus: status}
+	if status.State == webjob.OrderPending {
+		if told, err := tellPending(c, s, status.ID); err == nil { // the order is given whatever this says
+			detail = told
+		}
+	}
+	return showOrder(c, detail)
 }
 
 // selectClients asks whom the selector means, and refuses to take nobody or, unless

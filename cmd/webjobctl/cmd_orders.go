@@ -12,6 +12,7 @@ import (
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/api"
 	"webjob.dev/webjob/internal/cli"
+	"webjob.dev/webjob/internal/operator"
 )
 
 func countsOf(counts webjob.Counts) string {
@@ -81,6 +82,12 @@ func showOrder(c *cobra.Command, o api.OrderDetail) error {
 		{Name: "Tag:", Value: o.Tag},
 		{Name: "Given by:", Value: o.CreatedBy + ", signed by " + strings.Join(o.SignedBy, ", ")},
 		{Name: "Ended:", Value: cli.Time(o.EndedAt)},
+	}
+	if o.State == webjob.OrderPending {
+		fields = append(fields, cli.Field{Name: "Waits:", Value: "for " + operator.SignaturesOf(o.Missing, o.MaySign) + ": webjobctl order approve " + o.ID})
+	}
+	if (o.State == webjob.OrderPending || o.State == webjob.OrderOpen) && time.Now().Before(o.NotBefore) {
+		fields = append(fields, cli.Field{Name: "Waits:", Value: "for its window, which begins in " + time.Until(o.NotBefore).Round(time.Second).String()})
 	}
 	if o.Waits != "" {
 		fields = append(fields, cli.Field{Name: "Waits:", Value: "for the canary: " + o.Waits})

@@ -110,6 +110,7 @@ type repositoryInfo struct {
 	Policy *trust.Policy      `json:"policy,omitempty"`
 	// OrderOnly are the people of the policy who sign nothing in the repository.
 	OrderOnly []string    `json:"order_only,omitempty"`
+	Unpinned  bool        `json:"unpinned,omitempty"` // the server has one, and none is pinned here
 	Drafts    []draftInfo `json:"drafts"`
 }
 
@@ -139,6 +140,13 @@ func showRepository(c *cobra.Command, s *operator.Session) error {
 		info.OrderOnly = info.Policy.OrderOnly(info.Roles)
 		fields = append(fields, cli.Field{Name: "Root:", Value: string(info.Root)})
 		fields = append(fields, roleFields(info, s.Repository().Names(info.Policy))...)
+	}
+	if r.View == nil && !r.Unpinned && len(r.Drafts) == 0 {
+		fields = append(fields, cli.Field{Name: "Root:", Value: "none; this server has no job repository yet: webjobctl repo init"})
+	}
+	if err := r.PinFirst(); err != nil {
+		info.Unpinned = true
+		return cli.Show(c, info, append(fields, cli.Field{Name: "Root:", Value: err.Error()}, cli.Field{Name: "Drafts:", Value: fmt.Sprint(len(r.Drafts))}))
 	}
 	for _, d := range r.Drafts {
 		needs, err := d.Needs(r.View)
@@ -210,6 +218,12 @@ with --yes not at all.`,
 				return err
 			}
 			r, err := s.Repository().GetAsSeen(c.Context())
+			if err == nil {
+				err = r.PinFirst()
+			}
+			if err == nil {
+				err = s.MayApprove(c.Context())
+			}
 			if err != nil {
 				return fmt.Errorf("repo sign: %w", err)
 			}

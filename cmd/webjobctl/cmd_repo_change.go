@@ -31,6 +31,9 @@ func propose(c *cobra.Command, open openHome, what string, f *proposeFlags, make
 		return err
 	}
 	r, err := s.Repository().GetAsSeen(c.Context())
+	if err == nil {
+		err = r.PinFirst()
+	}
 	if err == nil && r.View == nil {
 		_, err = h.PinnedRepository()
 	}
@@ -233,6 +236,9 @@ that nobody signed: only for laboratories.`,
 			}
 			r, err := s.Repository().GetAsSeen(c.Context())
 			if err != nil {
+				return fmt.Errorf("repo policy show: %w", err)
+			}
+			if err := r.PinFirst(); err != nil {
 				return fmt.Errorf("repo policy show: %w", err)
 			}
 			if r.View == nil {

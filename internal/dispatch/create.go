@@ -101,6 +101,9 @@ func (d changes) prepare(ctx context.Context, c Creation) (status webjob.OrderSt
 	if !at.Before(signed.Expires) {
 		return status, nil, webjob.Errorf(webjob.Invalid, "order %s expired at %s and it is %s at the server; give it a later end", signed.ID, signed.Expires.Format(time.RFC3339), at.Format(time.RFC3339))
 	}
+	if signed.Created.After(at.Add(madeAhead)) {
+		return status, nil, webjob.Errorf(webjob.Invalid, "order %s says that it was made at %s, and it is %s at the server; set the clock where it was made, and make it anew", signed.ID, signed.Created.Format(time.RFC3339), at.Format(time.RFC3339))
+	}
 	v, err := d.orderedVersion(ctx, signed, at)
 	if err != nil {
 		return status, nil, err
@@ -129,6 +132,10 @@ func (d changes) prepare(ctx context.Context, c Creation) (status webjob.OrderSt
 	}
 	return status, runs, d.room(len(runs))
 }
+
+// madeAhead is how far ahead the clock may be by which an order was made. Beyond that its
+// window is not the one that was meant.
+const madeAhead = 10 * time.Minute
 
 // room reports whether so many more runs fit.
 func (d changes) room(n int) error {
@@ -176,6 +183,31 @@ func judgeTargets(policy *trust.Policy, signed *trust.SignedOrder, targets []web
 		}
 	}
 	return isEnough, nil
+}
+
+// lacks returns how many more signatures a pending order needs, and whose count. Different
+// clients may ask for different people: then each of these helps some.
+func (d *book) lacks(ctx context.Context, o webjob.OrderStatus) (missing int, of []string, err error) {
+	policy, err := d.Policy()
+	if err != nil {
+		return 0, nil, err
+	}
+	signed, err := policy.OpenOrder(o.Envelope)
+	if err != nil {
+		return 0, nil, err
+	}
+	err = d.eachClient(ctx, func(c webjob.Client) {
+		if c.Revoked() || !signed.Selects(c.Subject()) {
+			return
+		}
+		if n, names := policy.Lacks(signed, c.Subject()); n > 0 {
+			missing = max(missing, n)
+			of = append(of, names...)
+			slices.Sort(of)
+			of = slices.Compact(of)
+		}
+	})
+	return missing, of, err
 }
 
 // orderedVersion returns the version that the order names when it may be ordered.

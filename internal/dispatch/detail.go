@@ -73,6 +73,8 @@ type Detail struct {
 	Failing    []webjob.OrderRun
 	CanaryRuns []CanaryRun // while the rest waits for it
 	Waits      string      // what the order waits for, for people; "" when it does not
+	Missing    int         // signatures that are still to come, of
+	MaySign    []string    // these people
 }
 
 // CanaryRun is a run of the canary.
@@ -91,6 +93,11 @@ func (d views) Detail(ctx context.Context, id string) (Detail, error) {
 	}
 	detail := Detail{OrderStatus: d.Overlay(o), Slowest: d.slowest(id, some)}
 	detail.CanaryRuns, detail.Waits = d.canary(id)
+	if o.State == webjob.OrderPending {
+		if detail.Missing, detail.MaySign, err = d.lacks(ctx, o); err != nil {
+			return detail, err
+		}
+	}
 	for _, state := range []webjob.RunState{webjob.RunFailed, webjob.RunTimedOut, webjob.RunRefusedOne, webjob.RunLost} {
 		if o.Counts[state] == 0 || len(detail.Failing) >= some {
 			continue

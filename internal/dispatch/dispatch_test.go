@@ -6,6 +6,8 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -158,6 +160,33 @@ func (w *world) isState(id string, want webjob.OrderState) {
 	w.t.Helper()
 	if got := w.stored(id); got.State != want {
 		w.t.Fatalf("order %s is %s (%v), want %s", id, got.State, got.Counts, want)
+	}
+}
+
+// An order of a clock that is far ahead would have another window than was meant.
+func TestOrderOfAFutureClockIsRefused(t *testing.T) {
+	w := newWorld(t, 1, "web1")
+	d := w.dispatcher(w.store)
+	made := func(id string, ahead time.Duration) error {
+		at := now().Add(ahead).Truncate(time.Second)
+		_, err := d.Create(t.Context(), Creation{Envelope: w.sign(w.order(id, func(o *webjob.Order) { o.Created, o.NotBefore, o.Expires = at, at, at.Add(time.Hour) }), "alice"), By: "olga"})
+		return err
+	}
+	w.must(made("o1", time.Minute))
+	if err := made("o2", 2*time.Hour); webjob.KindOf(err) != webjob.Invalid || !strings.Contains(err.Error(), "set the clock where it was made") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+// A pending order tells how many signatures it lacks, and whose would count.
+func TestPendingOrderTellsWhoseSignaturesItLacks(t *testing.T) {
+	w := newWorld(t, 2, "web1")
+	d := w.dispatcher(w.store)
+	w.create(d, w.order("o1"), "alice")
+	detail, err := d.Detail(t.Context(), "o1")
+	w.must(err)
+	if detail.Missing != 1 || slices.Contains(detail.MaySign, "alice") || !slices.Contains(detail.MaySign, "bob") {
+		t.Fatalf("%d of %v", detail.Missing, detail.MaySign)
 	}
 }
 

@@ -106,6 +106,8 @@ type Pending struct {
 	Signed   *trust.SignedOrder
 	Manifest *trust.SignedManifest
 	Before   *trust.IndexVersion // what people compare it with; nil for nothing
+	Missing  int64               // signatures, says the server, of
+	MaySign  []string
 	Selected api.SelectResponse
 }
 
@@ -123,7 +125,7 @@ func (o Orders) Pending(ctx context.Context, id string) (*Pending, error) {
 	if err := o.session.Call(ctx, http.MethodGet, api.OrderPath(id), nil, nil, &detail); err != nil {
 		return nil, err
 	}
-	p := &Pending{Status: detail.OrderStatus, Envelope: detail.Envelope}
+	p := &Pending{Status: detail.OrderStatus, Envelope: detail.Envelope, Missing: detail.Missing, MaySign: detail.MaySign}
 	if p.Signed, err = policy.OpenOrder(detail.Envelope); err != nil {
 		return nil, err
 	}
@@ -143,6 +145,54 @@ func (o Orders) Pending(ctx context.Context, id string) (*Pending, error) {
 	}
 	err = o.session.Call(ctx, http.MethodPost, api.PathSelect, nil, api.SelectRequest{On: p.Signed.On}, &p.Selected)
 	return p, err
+}
+
+// MayApprove refuses whoever has not the role for it, before anything is shown: the server
+// would do so afterwards.
+func (s *Session) MayApprove(ctx context.Context) error {
+	var me webjob.Operator
+	if err := s.Call(ctx, http.MethodGet, api.OperatorPath(s.Name), nil, nil, &me); err != nil {
+		return err
+	}
+	for _, g := range me.Grants {
+		if slices.Contains(g.Role.Rights(), webjob.MayApprove) {
+			return nil
+		}
+	}
+	return webjob.Errorf(webjob.Refused, "operator %s may not sign here, with the role %s; an admin can change that: webjobctl operator role %s approver", s.Name, webjob.GrantsText(me.Grants), s.Name)
+}
+
+// Helps refuses keys whose signatures would not bring the order further.
+func (o Orders) Helps(ctx context.Context, p *Pending, keys []*trust.PrivateKey) error {
+	r, err := o.repository.trusted(ctx)
+	if err != nil {
+		return err
+	}
+	policy, err := r.Policy()
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		name := policy.NameOf(key.ID())
+		switch {
+		case slices.Contains(p.Signed.SignedBy, name):
+			return webjob.Errorf(webjob.Conflict, "%s has signed order %s already; it waits for %s", name, p.Signed.ID, SignaturesOf(p.Missing, p.MaySign))
+		case name == "" || len(p.MaySign) > 0 && !slices.Contains(p.MaySign, name):
+			return webjob.Errorf(webjob.Refused, "a signature of the key %s does not count for order %s; it waits for %s", o.repository.Names(policy)(key.ID()), p.Signed.ID, SignaturesOf(p.Missing, p.MaySign))
+		}
+	}
+	return nil
+}
+
+// SignaturesOf says what is missing, for people.
+func SignaturesOf(missing int64, of []string) string {
+	switch {
+	case missing == 0: // of an older server
+		return "more signatures"
+	case missing == 1:
+		return "1 more signature, of " + strings.Join(of, " or ")
+	}
+	return strconv.FormatInt(missing, 10) + " more signatures, of " + strings.Join(of, ", ")
 }
 
 // Approve adds the keys' signatures to an order that was looked at.

@@ -28,6 +28,17 @@ type RepositoryState struct {
 	View   *trust.View
 	Drafts []*trust.Draft
 	Online *trust.PublicKey // of the server
+	// Unpinned says that the server has a repository and none is pinned here: nothing that
+	// it says of it counts.
+	Unpinned bool
+}
+
+// PinFirst refuses what needs the repository while none is pinned here.
+func (r *RepositoryState) PinFirst() error {
+	if !r.Unpinned {
+		return nil
+	}
+	return webjob.Errorf(webjob.Refused, "no job repository is pinned here; pin first what a colleague tells of theirs: webjobctl repo pin DIGEST (the digest is Root: in webjobctl repo status)")
 }
 
 // PinnedRepository returns the view that was verified last. NotFound says that none is
@@ -79,8 +90,11 @@ func (repo Repository) get(ctx context.Context, update func(*trust.View, webjob.
 		return nil, err
 	}
 	r, err := readState(state)
-	if err != nil || pinned == nil || state.First == nil {
-		return r, err
+	if err != nil {
+		return nil, err
+	}
+	if r.Unpinned = pinned == nil && state.First != nil; pinned == nil || state.First == nil {
+		return r, nil
 	}
 	if r.View, err = update(pinned, state.Bundle, time.Now()); err != nil {
 		return nil, err
@@ -115,6 +129,9 @@ func (repo Repository) trusted(ctx context.Context) (*trust.View, error) {
 	r, err := repo.Get(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if err := r.PinFirst(); err != nil {
+		return nil, webjob.Errorf(webjob.NotFound, "%w", err)
 	}
 	if r.View == nil {
 		_, err := repo.session.home.PinnedRepository()

@@ -97,7 +97,8 @@ func (h *Home) Session() (*Session, error) {
 		return nil, h.damaged(identityFile, l.Name, err)
 	}
 	if expired := own.Leaf.NotAfter; time.Now().After(expired) {
-		return nil, webjob.Errorf(webjob.Unauthorized, "the certificate of operator %s expired at %s; an admin makes a token for a new one: webjobctl operator renew %s", l.Name, expired.UTC().Format(time.RFC3339), l.Name)
+		return nil, webjob.Errorf(webjob.Unauthorized, "the certificate of operator %s expired at %s, and here it is %s%s; an admin makes a token for a new one: webjobctl operator renew %s",
+			l.Name, expired.UTC().Format(time.RFC3339), time.Now().UTC().Format(time.RFC3339), clockAdvice(l.URL, authorities), l.Name)
 	}
 	s := &Session{home: h, Name: l.Name, Expires: own.Leaf.NotAfter}
 	s.authority.Store(authorities[0])
@@ -132,6 +133,24 @@ func (s *Session) Audit() AuditLog { return AuditLog{s} }
 
 // Tokens lets machines and operators in.
 func (s *Session) Tokens() Tokens { return Tokens{s, s.Repository()} }
+
+// askTime bounds the question what time it is at the server.
+const askTime = 5 * time.Second
+
+// clockAdvice asks a server, as nobody in particular, whether this clock is right.
+func clockAdvice(address string, authorities []*x509.Certificate) string {
+	ctx, cancel := context.WithTimeout(context.Background(), askTime)
+	defer cancel()
+	config := trust.ClientTLS(tls.Certificate{}, authorities...)
+	config.Certificates = nil
+	c := wire.NewClient(address, config)
+	defer c.Close()
+	_ = c.Call(ctx, http.MethodGet, api.PathServer, nil, nil, nil) // refused, with the time
+	if skew := c.Skew(); skew != 0 {
+		return ", which differs from the server's clock by " + skew.String() + ": check this clock first"
+	}
+	return ""
+}
 
 // damaged tells of a file of the login that cannot be read, and what helps.
 func (h *Home) damaged(file, name string, err error) error {

@@ -135,7 +135,7 @@ func (s fleetHandlers) handleOrder(w http.ResponseWriter, r *http.Request, a *ac
 	hidden := func(run webjob.OrderRun) bool { return !sees(run.Client) }
 	answer := api.OrderDetail{
 		OrderStatus: detail.OrderStatus, Slowest: slices.DeleteFunc(detail.Slowest, hidden), Failing: slices.DeleteFunc(detail.Failing, hidden),
-		Waits: detail.Waits, Envelope: detail.Envelope,
+		Waits: detail.Waits, Missing: int64(detail.Missing), MaySign: detail.MaySign, Envelope: detail.Envelope,
 	}
 	for _, run := range detail.CanaryRuns {
 		if !hidden(run.OrderRun) {

@@ -208,6 +208,16 @@ func (p *Policy) Permits(o *SignedOrder, client webjob.Subject) error {
 	return err
 }
 
+// Lacks returns how many more signatures would make the order permitted, and whose count.
+func (p *Policy) Lacks(o *SignedOrder, client webjob.Subject) (missing int, of []string) {
+	rule := p.ruleFor(o.Job, client)
+	if rule == nil {
+		return 0, nil
+	}
+	of = slices.DeleteFunc(slices.Clone(rule.Keys), func(name string) bool { return slices.Contains(o.SignedBy, name) })
+	return max(0, rule.Threshold-(len(rule.Keys)-len(of))), of
+}
+
 // Judge is Permits; have is how many signatures count, and missing how many more would
 // make the order permitted, 0 when none would.
 func (p *Policy) Judge(o *SignedOrder, client webjob.Subject) (have, missing int, err error) {
