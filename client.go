@@ -103,6 +103,14 @@ const (
 	RoleOperator Role = "operator"
 )
 
+// CheckName accepts the names of those who have the role.
+func (r Role) CheckName(s string) error {
+	if r == RoleOperator {
+		return CheckOperatorName(s)
+	}
+	return CheckClientID(s)
+}
+
 // Token is a one-time token as the server keeps it: never the secret itself.
 type Token struct {
 	Sequence int64  `json:"-"`  // given by the store
@@ -127,6 +135,10 @@ type Token struct {
 // Readmits reports whether the token lets one who is known come back.
 func (t Token) Readmits() bool { return t.Name != "" && len(t.Grants) == 0 }
 
+// ReadmissionReason stands in the reason for which somebody is revoked who is to come back with a
+// token, at its end, before the token's id.
+const ReadmissionReason = "comes back with a new key, by token "
+
 // Bounds of a token.
 const (
 	MaxTokenUses     = 100_000
@@ -143,7 +155,7 @@ func (t Token) Check(now time.Time) error {
 		return Errorf(Invalid, "token lifetime is %s; it must be more than 0 and at most %s", lifetime.Round(time.Second), MaxTokenLifetime)
 	}
 	if t.Name != "" {
-		if err := CheckClientID(t.Name); err != nil {
+		if err := t.Role.CheckName(t.Name); err != nil {
 			return err
 		}
 		if t.Uses != 1 {

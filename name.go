@@ -32,6 +32,11 @@ func CheckClientID(s string) error {
 	return checkName("client id", s, clientIDForm, "1 to 64 letters, digits, '.', '_' or '-'")
 }
 
+// CheckOperatorName accepts what [CheckClientID] accepts.
+func CheckOperatorName(s string) error {
+	return checkName("operator name", s, clientIDForm, "1 to 64 letters, digits, '.', '_' or '-'")
+}
+
 // CheckJobName accepts 1 to 64 letters, digits, dots, underscores, pluses and hyphens.
 func CheckJobName(s string) error {
 	return checkName("job name", s, jobNameForm, "1 to 64 letters, digits, '.', '_', '+' or '-'")

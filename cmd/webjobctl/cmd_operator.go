@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -10,6 +11,8 @@ import (
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/api"
 	"webjob.dev/webjob/internal/cli"
+	"webjob.dev/webjob/internal/operator"
+	"webjob.dev/webjob/internal/trust"
 )
 
 const rolesHelp = `Roles are viewer (reads), operator (orders, stops, resumes, suspends), publisher (proposes
@@ -167,10 +170,30 @@ that were not used are revoked, too. What it signed stays signed: see webjobctl 
 webjobctl operator renew lets it come back. The last admin of all clients cannot be revoked.`,
 		Example: `  webjobctl operator revoke paul --reason "laptop stolen"`,
 		RunE: func(c *cobra.Command, args []string) error {
-			return onOperator(c, open, http.MethodPost, args[0], struct{}{}, "revoke")
+			if err := onOperator(c, open, http.MethodPost, args[0], struct{}{}, "revoke"); err != nil {
+				return err
+			}
+			s, err := open.session()
+			if err != nil {
+				return err
+			}
+			tellKeys(c, s, args[0])
+			return nil
 		},
 	}
 	return c
+}
+
+// tellKeys says that a signing key is another thing than a login, and stays.
+func tellKeys(c *cobra.Command, s *operator.Session, name string) {
+	r, err := s.Repository().GetAsSeen(c.Context())
+	if err == nil && r.View != nil {
+		if policy, err := r.View.Policy(); err == nil && slices.ContainsFunc(policy.People, func(p trust.NamedKey) bool { return p.Name == name }) {
+			cli.Say(c, "the signing key %s is still in the policy, and what it signs counts; take it out: webjobctl repo rotate with those who stay, or webjobctl repo policy set", name)
+			return
+		}
+	}
+	cli.Say(c, "if %s has a signing key, it still counts: webjobctl repo status shows whose do, webjobctl repo rotate takes one out", name)
 }
 
 func operatorRenewCommand(open openHome) *cobra.Command {
@@ -211,8 +234,8 @@ certificate expired. The key of before ends at once.`,
 
 // onOperator makes one request about an operator and shows what comes back.
 func onOperator(c *cobra.Command, open openHome, method, name string, in any, action ...string) error {
-	if err := webjob.CheckClientID(name); err != nil {
-		return fmt.Errorf("operator %s: name: %w", c.Name(), err)
+	if err := webjob.CheckOperatorName(name); err != nil {
+		return fmt.Errorf("operator %s: %w", c.Name(), err)
 	}
 	s, err := open.session()
 	if err != nil {

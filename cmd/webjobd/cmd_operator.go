@@ -14,17 +14,21 @@ func operatorCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "operator NAME", Short: "Make a token for an admin, when no admin can log in any more", Args: cobra.ExactArgs(1),
 		Long: `Operator makes a token on the server's own machine, with the server stopped: for an admin
-that comes back under its name with a new key, or for a new admin of that name. It is noted
-in the audit log, with who ran it. While any admin can log in, webjobctl operator add and renew do the same.`,
+that comes back under its name with a new key, or for a new admin of that name. A login that
+this admin has ends, even when it works. It is noted in the audit log, with who ran it. While
+any admin can log in, webjobctl operator add and renew do the same.`,
 		Example: `  webjobd operator --dir /srv/webjob olga`,
 		RunE: func(c *cobra.Command, args []string) error {
 			settings, err := server.LoadSettings(dir)
 			if err != nil {
 				return err
 			}
-			token, err := server.AdmitOperator(c.Context(), settings, args[0], reason, openBackends)
+			token, ended, err := server.AdmitOperator(c.Context(), settings, args[0], reason, openBackends)
 			if err != nil {
 				return fmt.Errorf("operator: %w", err)
+			}
+			if ended {
+				cli.Say(c, "the login that operator %s had ends with this", args[0])
 			}
 			return cli.Show(c, map[string]string{"operator": args[0], "login_token": token.String()}, []cli.Field{
 				{Name: "Start the server:", Value: "webjobd serve --dir " + dir},

@@ -135,7 +135,7 @@ func (r *Room) token(ctx context.Context, request wire.EnrollRequest, role webjo
 	if act := webjob.ActOf(ctx); act != nil { // also of one that is used up or was never made
 		act.Actor = webjob.TokenActor(secret.Short())
 	}
-	if err := webjob.CheckClientID(request.ID); err != nil {
+	if err := role.CheckName(request.ID); err != nil {
 		return webjob.Token{}, err
 	}
 	webjob.About(ctx, request.ID)

@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"webjob.dev/webjob"
@@ -86,6 +87,8 @@ func (r *Room) Client(ctx context.Context, id string, key webjob.Digest) (webjob
 // judge refuses a client that is shut out, or has another key.
 func judge(c webjob.Client, key webjob.Digest) error {
 	switch {
+	case c.Revoked() && strings.Contains(c.Reason, webjob.ReadmissionReason):
+		return webjob.Errorf(webjob.Refused, "client %s is revoked, because an admin made a token with which it comes back: webjob enroll --id %s --token TOKEN; ask for the token, or when it has expired for a new one: webjobctl client readmit %s --new-key", c.ID, c.ID, c.ID)
 	case c.Revoked():
 		return webjob.Errorf(webjob.Refused, "client %s is revoked; an admin can let it come back with a new key: webjobctl client readmit %s --new-key", c.ID, c.ID)
 	case c.Key != key:
@@ -104,6 +107,8 @@ func (r *Room) Operator(ctx context.Context, name string, key webjob.Digest) (we
 		return o, webjob.Errorf(webjob.Refused, "operator %s is unknown here; an admin can let it in: webjobctl operator add %s --role ROLE", name, name)
 	case err != nil:
 		return o, err
+	case o.Revoked() && strings.Contains(o.Reason, webjob.ReadmissionReason):
+		return o, webjob.Errorf(webjob.Refused, "the login of operator %s ended, because a token was made with which it logs in again: webjobctl login --name %s --token TOKEN; ask an admin for the token, or when it has expired for a new one: webjobctl operator renew %s", name, name, name)
 	case o.Revoked():
 		return o, webjob.Errorf(webjob.Refused, "operator %s is revoked; an admin can let it come back: webjobctl operator renew %s", name, name)
 	case o.Key != key:

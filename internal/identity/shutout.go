@@ -29,6 +29,9 @@ func (r *Room) NewToken(ctx context.Context, request api.NewTokenRequest, by str
 	if request.Role == webjob.RoleOperator && request.Name == webjob.ServerActor {
 		return webjob.Token{}, errReserved
 	}
+	if err := r.checkNewName(ctx, token); err != nil {
+		return webjob.Token{}, err
+	}
 	before, err := r.keyBefore(ctx, token)
 	if err != nil {
 		return webjob.Token{}, err
@@ -43,6 +46,24 @@ func (r *Room) NewToken(ctx context.Context, request api.NewTokenRequest, by str
 	}
 	r.cut(ctx, token.Role, token.Name)
 	return token, r.Revocations.Renew(ctx)
+}
+
+// checkNewName refuses a token for a new operator whose name is taken: nobody could log in
+// with it.
+func (r *Room) checkNewName(ctx context.Context, token webjob.Token) error {
+	if token.Role != webjob.RoleOperator || token.Name == "" || token.Readmits() {
+		return nil
+	}
+	o, err := r.Store.Operator(ctx, token.Name)
+	switch {
+	case webjob.KindOf(err) == webjob.NotFound:
+		return nil
+	case err != nil:
+		return err
+	case o.Revoked():
+		return webjob.Errorf(webjob.Conflict, "operator %s was here before and is revoked; let it come back, with the roles of before: webjobctl operator renew %s", o.Name, o.Name)
+	}
+	return webjob.Errorf(webjob.Conflict, "operator %s is there already (%s); give it other roles with webjobctl operator role %s ROLE, or a new key with webjobctl operator renew %s", o.Name, webjob.GrantsText(o.Grants), o.Name, o.Name)
 }
 
 // lifetime returns a span of so many seconds, kept within what can be judged.

@@ -31,7 +31,7 @@ type Session struct {
 
 // Login makes a key, gets an operator's certificate for a token, and keeps both.
 func Login(ctx context.Context, h *Home, token trust.Token, address, name string) (*Session, error) {
-	if err := webjob.CheckClientID(name); err != nil {
+	if err := webjob.CheckOperatorName(name); err != nil {
 		return nil, err
 	}
 	if token.Root != webjob.EmptyDigest {

@@ -17,13 +17,13 @@ const operatorTokenLifetime = 24 * time.Hour
 
 // AdmitOperator makes a token on the server's own machine, when no admin can log in any
 // more: for an admin that comes back under its own name, or for a new one. The server must
-// be stopped.
-func AdmitOperator(ctx context.Context, settings *Settings, name, reason string, open OpenBackends) (token trust.Token, err error) {
-	if err := webjob.CheckClientID(name); err != nil {
-		return token, err
+// be stopped. It reports whether that ended a login that worked.
+func AdmitOperator(ctx context.Context, settings *Settings, name, reason string, open OpenBackends) (token trust.Token, ended bool, err error) {
+	if err := webjob.CheckOperatorName(name); err != nil {
+		return token, false, err
 	}
 	if err := webjob.CheckReason(reason); err != nil {
-		return token, err
+		return token, false, err
 	}
 	err = withFolder(settings, func() error {
 		authority, err := settings.identityFolder().Load()
@@ -34,24 +34,26 @@ func AdmitOperator(ctx context.Context, settings *Settings, name, reason string,
 		if err != nil {
 			return err
 		}
-		token, err = admitOperator(ctx, settings, authority, backends.Store, name, reason)
+		token, ended, err = admitOperator(ctx, settings, authority, backends.Store, name, reason)
 		return errors.Join(err, backends.Store.Close())
 	})
-	return token, err
+	return token, ended, err
 }
 
-func admitOperator(ctx context.Context, settings *Settings, authority *trust.Authority, store webjob.Store, name, reason string) (trust.Token, error) {
+func admitOperator(ctx context.Context, settings *Settings, authority *trust.Authority, store webjob.Store, name, reason string) (token trust.Token, ended bool, err error) {
 	kept := webjob.Token{Name: name}
 	o, err := store.Operator(ctx, name)
 	switch {
 	case webjob.KindOf(err) == webjob.NotFound && name != webjob.ServerActor:
 		kept.Grants = []webjob.Grant{{Role: webjob.Admin}}
 	case err != nil:
-		return trust.Token{}, err
+		return token, false, err
 	case !webjob.AdministersAll(o.Grants):
-		return trust.Token{}, webjob.Errorf(webjob.Conflict, "operator %s is no admin of all clients (%s); name one who is, or a new name", name, webjob.GrantsText(o.Grants))
+		return token, false, webjob.Errorf(webjob.Conflict, "operator %s is no admin of all clients (%s); name one who is, or a new name", name, webjob.GrantsText(o.Grants))
 	}
-	return operatorToken(ctx, settings, authority, store, kept, reason)
+	ended = kept.Readmits() && !o.Revoked() && now().Before(o.Expires)
+	token, err = operatorToken(ctx, settings, authority, store, kept, reason)
+	return token, ended, err
 }
 
 // operatorToken completes and stores a token that the server itself makes.

@@ -22,7 +22,7 @@ func (id Identity) check() error {
 	if id.Role != webjob.RoleClient && id.Role != webjob.RoleOperator {
 		return webjob.Errorf(webjob.Invalid, "role %.40q is unknown", string(id.Role))
 	}
-	return webjob.CheckClientID(id.Name)
+	return id.Role.CheckName(id.Name)
 }
 
 // Identify reads the identity from a certificate whose chain was verified.

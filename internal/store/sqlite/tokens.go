@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"webjob.dev/webjob"
@@ -39,11 +40,31 @@ func (s tokenTable) AddToken(ctx context.Context, t webjob.Token) error {
 
 // endForReadmission ends what the holder of a name had, who is to come back with the token.
 func endForReadmission(ctx context.Context, c *conn, t webjob.Token) error {
-	reason := "revoked by " + t.MadeBy + ": comes back with a new key, by token " + t.ID
+	reason := "revoked by " + t.MadeBy
 	if t.Role == webjob.RoleOperator {
-		return revokeOperator(ctx, c, t.Name, reason, t.MadeAt, t.MadeBy != webjob.ServerActor)
+		if err := revokeOperator(ctx, c, t.Name, reason, t.MadeAt, t.MadeBy != webjob.ServerActor); err != nil {
+			return err
+		}
+		return noteReadmission(ctx, c, `UPDATE operators SET reason = ?1 || ?2 WHERE name = ?3`, `SELECT reason FROM operators WHERE name = ?`, t.Name, webjob.ReadmissionReason+t.ID)
 	}
-	return revokeClient(ctx, c, t.Name, reason, t.MadeAt)
+	if err := revokeClient(ctx, c, t.Name, reason, t.MadeAt); err != nil {
+		return err
+	}
+	return noteReadmission(ctx, c, `UPDATE clients SET reason = ?1 || ?2 WHERE id = ?3`, `SELECT reason FROM clients WHERE id = ?`, t.Name, webjob.ReadmissionReason+t.ID)
+}
+
+// noteReadmission puts behind the reason for which somebody was revoked before that a token waits.
+func noteReadmission(ctx context.Context, c *conn, update, read, name, returns string) error {
+	var reason string
+	if err := c.QueryRowContext(ctx, read, name).Scan(&reason); err != nil {
+		return err
+	}
+	before, _, _ := strings.Cut(reason, webjob.ReadmissionReason) // of another token
+	if before != "" && !strings.HasSuffix(before, "; ") {
+		before += "; "
+	}
+	_, err := c.ExecContext(ctx, update, before, returns, name)
+	return err
 }
 
 const tokenColumns = `rowid, secret, id, role, name, labels, grants, uses, total, expires, made_by, made_at, revoked_at, used_by`
