@@ -1,7 +1,9 @@
 package webjob
 
 import (
+	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -204,6 +206,14 @@ func RunStates() []RunState {
 	return []RunState{RunQueued, RunOffered, RunRunning, RunDone, RunFailed, RunTimedOut, RunRefusedOne, RunExpired, RunStopped, RunLost}
 }
 
+// Check accepts the states that there are.
+func (s RunState) Check() error {
+	if !slices.Contains(RunStates(), s) {
+		return Errorf(Invalid, "state %.40q is unknown; use one of %s", string(s), strings.Trim(fmt.Sprint(RunStates()), "[]"))
+	}
+	return nil
+}
+
 // Open reports whether the run is not finished.
 func (s RunState) Open() bool { return s == RunQueued || s == RunOffered || s == RunRunning }
 
@@ -232,6 +242,19 @@ const (
 	OrderDone    OrderState = "done"    // every run has ended
 	OrderExpired OrderState = "expired" // the window closed; some runs did not happen
 )
+
+// OrderStates lists the states of orders.
+func OrderStates() []OrderState {
+	return []OrderState{OrderPending, OrderOpen, OrderStopped, OrderDone, OrderExpired}
+}
+
+// Check accepts the states that there are.
+func (s OrderState) Check() error {
+	if !slices.Contains(OrderStates(), s) {
+		return Errorf(Invalid, "state %.40q is unknown; use one of %s", string(s), strings.Trim(fmt.Sprint(OrderStates()), "[]"))
+	}
+	return nil
+}
 
 // Counts is how many runs of an order are in each state.
 type Counts map[RunState]int64

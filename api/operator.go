@@ -262,6 +262,11 @@ func EncodeOrderFilter(f webjob.OrderFilter) url.Values {
 // DecodeOrderFilter reads and checks a query made by EncodeOrderFilter.
 func DecodeOrderFilter(q url.Values) (f webjob.OrderFilter, err error) {
 	f = webjob.OrderFilter{Job: q.Get("job"), State: webjob.OrderState(q.Get("state")), Tag: q.Get("tag")}
+	if f.State != "" {
+		if err := f.State.Check(); err != nil {
+			return f, err
+		}
+	}
 	if f.Page, err = DecodeSequencePage(q); err != nil {
 		return f, err
 	}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path"
 	"regexp"
 	"strings"
 	"sync/atomic"
@@ -87,8 +88,12 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // Send sends a request and returns an answer with a status below 300; the caller
 // closes its body. A length of -1 means that body is nil. When the server says that the
 // ticket was not the newest, it is sent once more, if the body can be.
-func (c *Client) Send(ctx context.Context, method, path string, header http.Header, body io.Reader, length int64) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+func (c *Client) Send(ctx context.Context, method, place string, header http.Header, body io.Reader, length int64) (*http.Response, error) {
+	// A server would answer with another address, and look for something else there.
+	if plain, _, _ := strings.Cut(place, "?"); path.Clean(plain) != plain {
+		return nil, webjob.Errorf(webjob.Invalid, "a name is empty, or nothing but dots, in the request for %.200q; give the whole name", place)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, c.base+place, body)
 	if err != nil {
 		return nil, webjob.Errorf(webjob.Invalid, "%w", err)
 	}
@@ -154,13 +159,13 @@ func (c *Client) try(request *http.Request, showing bool) (_ *http.Response, tol
 
 // Call sends in as JSON, unless it is nil, and reads the answer into out, unless
 // that is nil.
-func (c *Client) Call(ctx context.Context, method, path string, query url.Values, in, out any) error {
-	_, err := c.Exchange(ctx, method, path, query, in, out)
+func (c *Client) Call(ctx context.Context, method, place string, query url.Values, in, out any) error {
+	_, err := c.Exchange(ctx, method, place, query, in, out)
 	return err
 }
 
 // Exchange is Call for who needs the header of the answer.
-func (c *Client) Exchange(ctx context.Context, method, path string, query url.Values, in, out any) (http.Header, error) {
+func (c *Client) Exchange(ctx context.Context, method, place string, query url.Values, in, out any) (http.Header, error) {
 	var body io.Reader
 	length := int64(-1)
 	header := http.Header{}
@@ -173,9 +178,9 @@ func (c *Client) Exchange(ctx context.Context, method, path string, query url.Va
 		header.Set("Content-Type", ContentTypeJSON)
 	}
 	if len(query) > 0 {
-		path += "?" + query.Encode()
+		place += "?" + query.Encode()
 	}
-	response, err := c.Send(ctx, method, path, header, body, length)
+	response, err := c.Send(ctx, method, place, header, body, length)
 	if err != nil {
 		return nil, err
 	}

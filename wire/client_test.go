@@ -116,6 +116,19 @@ func newClient(server *httptest.Server) *wire.Client {
 	return wire.NewClient(server.URL, &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13})
 }
 
+// A name that is empty or nothing but dots asks for nothing.
+func TestClientSendsNoOddPath(t *testing.T) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("asked for %s", r.URL.Path) }))
+	defer server.Close()
+	client := newClient(server)
+	defer client.Close()
+	for _, place := range []string{"/v1/tokens//revoke", "/v1/tokens/", "/v1/tokens/../revoke", "/v1/tokens/.", "/v1/tokens/?x=1"} {
+		if err := client.Call(t.Context(), http.MethodGet, place, nil, nil, nil); webjob.KindOf(err) != webjob.Invalid || !strings.Contains(err.Error(), "a name is empty") {
+			t.Errorf("%s: %v", place, err)
+		}
+	}
+}
+
 // A client knows by how much its clock differs from the server's, whatever the server answers.
 func TestClientKnowsHowWrongTheClockIs(t *testing.T) {
 	for date, want := range map[string]time.Duration{

@@ -248,7 +248,7 @@ func changeLabels(before webjob.Labels, changes []string) (webjob.Labels, error)
 
 func onClient(c *cobra.Command, open openHome, method, id string, in any, action ...string) error {
 	if err := webjob.CheckClientID(id); err != nil {
-		return fmt.Errorf("%s: %w", c.CommandPath(), err)
+		return fmt.Errorf("client %s: %w", c.Name(), err)
 	}
 	s, err := open.session()
 	if err != nil {

@@ -122,8 +122,16 @@ func keyPassphraseCommand(open openHome) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := h.SetPassphrase(args[0]); err != nil {
+			if err := canAskPassphrase(); err != nil {
 				return fmt.Errorf("key passphrase: %w", err)
+			}
+			encrypted, err := h.SetPassphrase(args[0])
+			if err != nil {
+				return fmt.Errorf("key passphrase: %w", err)
+			}
+			if !encrypted {
+				cli.Say(c, "key %s has no passphrase any more: it lies in the clear", args[0])
+				return nil
 			}
 			cli.Say(c, "key %s is encrypted anew", args[0])
 			return nil

@@ -114,6 +114,9 @@ func newOrder(c *cobra.Command, open openHome, f *orderFlags, args []string) err
 	if err != nil {
 		return err
 	}
+	if plan.Canary > 0 && plan.Canary >= selected.Matching {
+		cli.Say(c, "order new: --canary %d takes in all %d clients that the selector means now: none of them waits for the others", plan.Canary, selected.Matching)
+	}
 	if f.dryRun {
 		return cli.Show(c, selected, []cli.Field{
 			{Name: "Would run:", Value: fmt.Sprintf("%s version %d", plan.Job, plan.Version)},
@@ -205,6 +208,9 @@ func (f *orderFlags) plan(c *cobra.Command, args []string) (*operator.OrderPlan,
 	}
 	if f.at != "" {
 		p.Schedule = &webjob.Schedule{At: f.at, Zone: f.zone, JitterMS: f.jitter.Milliseconds(), Missed: webjob.Missed(f.missed), Agent: f.standing}
+		if f.zone != "" && strings.HasPrefix(f.at, "@every") {
+			return nil, cli.Usagef("--zone goes with a cron expression; %q counts from the beginning of the order, in no zone", f.at)
+		}
 		if !c.Flags().Changed("window") {
 			f.window = 365 * 24 * time.Hour
 		}

@@ -130,7 +130,11 @@ func orderListCommand(open openHome) *cobra.Command {
 				return err
 			}
 			query := page.query()
-			filter.State = webjob.OrderState(state)
+			if filter.State = webjob.OrderState(state); state != "" {
+				if err := filter.State.Check(); err != nil {
+					return fmt.Errorf("order list: %w", err)
+				}
+			}
 			for key, values := range api.EncodeOrderFilter(filter) {
 				if key != "limit" {
 					query[key] = values
@@ -155,7 +159,7 @@ func orderListCommand(open openHome) *cobra.Command {
 	}
 	page.add(c)
 	c.Flags().StringVar(&filter.Job, "job", "", "of this job only")
-	c.Flags().StringVar(&state, "status", "", "open, stopped, done or expired only")
+	c.Flags().StringVar(&state, "status", "", "pending, open, stopped, done or expired only")
 	c.Flags().StringVar(&filter.Tag, "tag", "", "with this tag only")
 	return c
 }
@@ -198,6 +202,9 @@ func orderRunsCommand(open openHome) *cobra.Command {
 			}
 			query := page.query()
 			if state != "" {
+				if err := webjob.RunState(state).Check(); err != nil { // an older server would find nothing
+					return fmt.Errorf("order runs: %w", err)
+				}
 				query.Set("state", state)
 			}
 			var list api.List[webjob.OrderRun]

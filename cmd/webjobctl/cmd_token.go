@@ -193,7 +193,7 @@ func checkTokenID(id string) error {
 	if _, err := trust.ParseToken(id); err == nil {
 		return webjob.Errorf(webjob.Invalid, "this is a token and not its id; webjobctl token list shows the ids")
 	}
-	if strings.Trim(id, "0123456789abcdef") != "" || len(id) > 64 {
+	if id == "" || strings.Trim(id, "0123456789abcdef") != "" || len(id) > 64 {
 		return webjob.Errorf(webjob.Invalid, "%.40q is no id of a token; webjobctl token list shows them", id)
 	}
 	return nil

@@ -16,6 +16,14 @@ import (
 // passphraseVariable gives the passphrase in scripts.
 const passphraseVariable = "WEBJOB_PASSPHRASE"
 
+// canAskPassphrase reports that there is nobody to ask for a new passphrase.
+func canAskPassphrase() error {
+	if _, found := os.LookupEnv(passphraseVariable); found || term.IsTerminal(int(os.Stdin.Fd())) { //nolint:gosec // a descriptor is small
+		return nil
+	}
+	return webjob.Errorf(webjob.Invalid, "there is no terminal to ask for the new passphrase on; set %s; nothing was changed", passphraseVariable)
+}
+
 // passphrases asks on the terminal, once for all keys of one command; in scripts it
 // takes the variable.
 func passphrases(c *cobra.Command) operator.Passphrases {

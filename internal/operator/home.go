@@ -57,12 +57,13 @@ func DefaultDir() string {
 	return "webjob-operator"
 }
 
-// OpenHome uses dir and makes it when it is not there. Only its owner may read it.
+// OpenHome uses dir, which is made with the first file in it: who mistypes it and only reads
+// leaves nothing behind. Only its owner may read it.
 func OpenHome(dir string) (*Home, error) {
-	if err := os.MkdirAll(filepath.Join(dir, keysFolder), 0o700); err != nil {
-		return nil, webjob.Errorf(webjob.Invalid, "operator folder: %w", err)
-	}
 	info, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &Home{dir: dir}, nil
+	}
 	if err != nil {
 		return nil, webjob.Errorf(webjob.Invalid, "operator folder: %w", err)
 	}
@@ -70,6 +71,14 @@ func OpenHome(dir string) (*Home, error) {
 		return nil, webjob.Errorf(webjob.Refused, "operator folder %s can be read by others (mode %04o); run chmod 700 %s", dir, mode, dir)
 	}
 	return &Home{dir: dir}, nil
+}
+
+// make makes the folder when it is not there.
+func (h *Home) make() error {
+	if err := os.MkdirAll(h.path(keysFolder), 0o700); err != nil {
+		return webjob.Errorf(webjob.Invalid, "operator folder: %w", err)
+	}
+	return nil
 }
 
 func (h *Home) path(elements ...string) string {
@@ -143,6 +152,9 @@ func (h *Home) checkFree(name string) error {
 
 // addFile writes a new private file durably.
 func (h *Home) addFile(name string, content []byte) error {
+	if err := h.make(); err != nil {
+		return err
+	}
 	err := durable.Create(h.path(name), content)
 	if errors.Is(err, fs.ErrExist) {
 		return webjob.Errorf(webjob.Conflict, "%s is there already; choose another name", h.path(name))
@@ -171,7 +183,7 @@ func (h *Home) ImportKey(name string, text []byte) (Key, error) {
 // Keys lists the signing keys by name.
 func (h *Home) Keys() ([]Key, error) {
 	entries, err := os.ReadDir(h.path(keysFolder))
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, webjob.Errorf(webjob.Invalid, "%w", err)
 	}
 	var keys []Key
@@ -270,6 +282,9 @@ func (h *Home) SigningKeys(names []string) ([]*trust.PrivateKey, error) {
 
 // replaceFile writes a private file: whole or not at all.
 func (h *Home) replaceFile(name string, content []byte) error {
+	if err := h.make(); err != nil {
+		return err
+	}
 	if err := durable.Write(h.path(name), content); err != nil {
 		return webjob.Errorf(webjob.Unavailable, "%w", err)
 	}
@@ -287,7 +302,7 @@ func (h *Home) readLogin() (login, []byte, error) {
 	var l login
 	data, err := os.ReadFile(h.path(loginFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return l, nil, webjob.Errorf(webjob.NotFound, "nobody is logged in here; run webjobctl login --token TOKEN")
+		return l, nil, webjob.Errorf(webjob.NotFound, "nobody is logged in here (%s); run webjobctl login --token TOKEN, or name another folder with --home", h.dir)
 	}
 	if err != nil {
 		return l, nil, webjob.Errorf(webjob.Invalid, "%w", err)

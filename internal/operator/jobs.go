@@ -58,13 +58,13 @@ func listed(r *trust.View, job string, version int64) (trust.IndexVersion, *trus
 	}
 	if version == 0 {
 		if len(index.Versions) == 0 {
-			return trust.IndexVersion{}, nil, webjob.Errorf(webjob.Conflict, "every version of job %s was withdrawn; publish it anew", job)
+			return trust.IndexVersion{}, nil, webjob.Errorf(webjob.Conflict, "every version of job %s was withdrawn; list one again with webjobctl job restore %s@N, or publish another", job, job)
 		}
 		return index.Versions[len(index.Versions)-1], index, nil
 	}
 	signed, err := index.Version(version)
 	if err != nil && version <= index.Latest {
-		return signed, nil, webjob.Errorf(webjob.Conflict, "job %s version %d was withdrawn; name another version, as in %s@N", job, version, job)
+		return signed, nil, webjob.Errorf(webjob.Conflict, "job %s version %d was withdrawn; name another version, as in %s@N, or list it again: webjobctl job restore %s@%d", job, version, job, job, version)
 	}
 	if err != nil {
 		return signed, nil, webjob.Errorf(webjob.NotFound, "job %s has no version %d; the latest is %d", job, version, index.Latest)

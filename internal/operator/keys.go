@@ -201,24 +201,24 @@ func (h *Home) fromAgent(name string) (*trust.PrivateKey, error) {
 	return trust.NewPrivateKey(agentSigner{public})
 }
 
-// SetPassphrase encrypts a private key anew.
-func (h *Home) SetPassphrase(name string) error {
+// SetPassphrase encrypts a private key anew, or with an empty passphrase not at all any more.
+func (h *Home) SetPassphrase(name string) (encrypted bool, err error) {
 	if _, err := os.Stat(h.path(keysFolder, name+agentEnd)); err == nil {
-		return webjob.Errorf(webjob.Invalid, "the SSH agent holds key %s; change its passphrase there (ssh-keygen -p)", name)
+		return false, webjob.Errorf(webjob.Invalid, "the SSH agent holds key %s; change its passphrase there (ssh-keygen -p)", name)
 	}
 	key, err := h.PrivateKey(name)
 	if err != nil {
-		return err
+		return false, err
 	}
 	passphrase, err := h.ask("new passphrase of key "+name, true)
 	if err != nil {
-		return err
+		return false, err
 	}
 	text, err := encodePrivate(key, passphrase)
 	if err != nil {
-		return err
+		return false, err
 	}
-	return h.replaceFile(filepath.Join(keysFolder, name+privateEnd), text)
+	return len(passphrase) > 0, h.replaceFile(filepath.Join(keysFolder, name+privateEnd), text)
 }
 
 // Classes of characters for passwords.

@@ -46,6 +46,7 @@ func TestExpiredLoginNamesTheClock(t *testing.T) {
 			private, err := key.PrivatePEM()
 			must(t, err)
 			dir := filepath.Join(t.TempDir(), "home")
+			must(t, os.Mkdir(dir, 0o700))
 			home, err := operator.OpenHome(dir)
 			must(t, err)
 			login, err := json.Marshal(map[string]string{"url": "https://" + server.Listener.Addr().String(), "name": "alice", "authority": string(trust.CertificatePEM(authority.Certificate))})

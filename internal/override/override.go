@@ -5,6 +5,7 @@
 package override
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"net/netip"
@@ -247,7 +248,7 @@ func readFiles(dir, relative string, above, hooks []string) ([]file, error) {
 	}
 	for _, name := range f.Hooks {
 		if !slices.Contains(hooks, name) {
-			return nil, webjob.Errorf(webjob.Invalid, "%s:%d: hooks: no hook is named %.40q; there are: %s", full, config.LineOf(data, "hooks"), name, strings.Join(hooks, ", "))
+			return nil, webjob.Errorf(webjob.Invalid, "%s:%d: hooks: no hook is named %.40q; there are: %s", full, config.LineOf(data, "hooks"), name, cmp.Or(strings.Join(hooks, ", "), "none"))
 		}
 	}
 	var files []file

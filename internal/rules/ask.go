@@ -101,6 +101,9 @@ func (r *Rules) Test(ctx context.Context, name string) (hook.Answer, error) {
 	for _, h := range append(slices.Clone(set.Hooks), set.Triggers...) {
 		names = append(names, h.Name)
 	}
+	if len(names) == 0 {
+		return hook.Answer{}, webjob.Errorf(webjob.NotFound, "there is no hook or trigger %.40q, nor any other; [[hook]] and [[trigger]] in webjobd.toml make them", name)
+	}
 	return hook.Answer{}, webjob.Errorf(webjob.NotFound, "there is no hook or trigger %.40q; there are: %s", name, strings.Join(names, ", "))
 }
 

@@ -151,6 +151,11 @@ func (s fleetHandlers) handleOrderRuns(w http.ResponseWriter, r *http.Request, a
 		return err
 	}
 	state := webjob.RunState(r.URL.Query().Get("state"))
+	if state != "" {
+		if err := state.Check(); err != nil {
+			return err
+		}
+	}
 	stored := []webjob.RunState{state}
 	switch state {
 	case "":
