@@ -136,7 +136,7 @@ func newOrder(c *cobra.Command, open openHome, f *orderFlags, args []string) err
 	}
 	if f.watch {
 		if status.State == webjob.OrderPending {
-			tellPending(c, s, status.ID)
+			_, _ = tellPending(c, s, status.ID) // the order is given whatever this says
 		}
 		return watchOrder(c, s, status.ID)
 	}

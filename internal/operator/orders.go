@@ -186,10 +186,10 @@ func (o Orders) Helps(ctx context.Context, p *Pending, keys []*trust.PrivateKey)
 
 // SignaturesOf says what is missing, for people.
 func SignaturesOf(missing int64, of []string) string {
-	switch {
-	case missing == 0: // of an older server
+	switch missing {
+	case 0: // of an older server
 		return "more signatures"
-	case missing == 1:
+	case 1:
 		return "1 more signature, of " + strings.Join(of, " or ")
 	}
 	return strconv.FormatInt(missing, 10) + " more signatures, of " + strings.Join(of, ", ")
