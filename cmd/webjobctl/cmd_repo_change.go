@@ -102,7 +102,7 @@ keys: webjobctl repo delegate changes them.`,
 				if err := warnOfTeams(c, r.View, people); err != nil {
 					return nil, err
 				}
-				policy, err := r.View.PolicyFor(people, threshold)
+				policy, err := trust.PolicyFor(r.View, people, threshold)
 				if err != nil {
 					return nil, err
 				}
@@ -137,7 +137,7 @@ func warnOfTeams(c *cobra.Command, base *trust.View, people []trust.NamedKey) er
 			leaving = append(leaving, key.ID())
 		}
 	}
-	teams, err := base.TeamsOf(leaving)
+	teams, err := trust.TeamsOf(base, leaving)
 	for _, team := range teams {
 		cli.Say(c, "repo rotate: team %s keeps a key that is taken out here; if it was lost or stolen, change that, too: webjobctl repo delegate %s", team, team)
 	}

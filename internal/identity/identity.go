@@ -60,12 +60,14 @@ type Room struct {
 	Neighbours
 
 	Revocations Revocations
+	Tokens      Tokens
 }
 
 // New returns the room.
 func New(n Neighbours) *Room {
 	r := &Room{Neighbours: n}
 	r.Revocations = Revocations{store: n.Store, authority: n.Authority, publish: n.Publish}
+	r.Tokens = Tokens{r}
 	return r
 }
 

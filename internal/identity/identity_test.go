@@ -86,7 +86,7 @@ func (w *world) token(ctx context.Context, request api.NewTokenRequest) []byte {
 	secret := fmt.Appendf(nil, "secret %d", w.seeds)
 	request.Secret, request.TTLSeconds = webjob.DigestOf(secret), 3600
 	request.Uses = max(request.Uses, 1)
-	_, err := w.NewToken(ctx, request, "olga")
+	_, err := w.Tokens.New(ctx, request, "olga")
 	must(w.t, err)
 	return secret
 }

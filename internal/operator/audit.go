@@ -92,7 +92,7 @@ func (c *auditChain) report() (AuditReport, error) {
 // Verify walks the whole audit log of the server and checks that no entry was changed,
 // removed or put in, and that it goes on from what was verified in this folder last time.
 func (a AuditLog) Verify(ctx context.Context) (AuditReport, error) {
-	heads, err := a.session.home.auditHeads()
+	heads, err := a.heads()
 	if err != nil {
 		return AuditReport{}, err
 	}
@@ -116,10 +116,11 @@ func (a AuditLog) Verify(ctx context.Context) (AuditReport, error) {
 	return report, a.session.home.replaceFile(auditFile, encoded)
 }
 
-// auditHeads returns up to where audit logs were verified, by the address of the server.
-func (h *Home) auditHeads() (map[string]AuditHead, error) {
+// heads returns up to where audit logs were verified, by the address of the server.
+func (a AuditLog) heads() (map[string]AuditHead, error) {
+	file := a.session.home.path(auditFile)
 	heads := map[string]AuditHead{}
-	text, err := os.ReadFile(h.path(auditFile))
+	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return heads, nil
 	}
@@ -127,7 +128,7 @@ func (h *Home) auditHeads() (map[string]AuditHead, error) {
 		return nil, webjob.Errorf(webjob.Invalid, "%w", err)
 	}
 	if err := json.Unmarshal(text, &heads); err != nil {
-		return nil, webjob.Errorf(webjob.Invalid, "%s is damaged: %w; compare the audit log with an export, then remove the file", h.path(auditFile), err)
+		return nil, webjob.Errorf(webjob.Invalid, "%s is damaged: %w; compare the audit log with an export, then remove the file", file, err)
 	}
 	return heads, nil
 }

@@ -58,12 +58,13 @@ func (h *Home) PinnedRepository() (*trust.View, error) {
 	return r, nil
 }
 
-func (h *Home) keepRepository(r *trust.View) error {
+// keep keeps a view as the one that was verified last.
+func (repo Repository) keep(r *trust.View) error {
 	data, err := r.Encode()
 	if err != nil {
 		return err
 	}
-	return h.replaceFile(repositoryFile, data)
+	return repo.session.home.replaceFile(repositoryFile, data)
 }
 
 // Get gets what is new in the job repository, verifies and keeps it.
@@ -99,7 +100,7 @@ func (repo Repository) get(ctx context.Context, update func(*trust.View, webjob.
 	if r.View, err = update(pinned, state.Bundle, time.Now()); err != nil {
 		return nil, err
 	}
-	return r, repo.session.home.keepRepository(r.View)
+	return r, repo.keep(r.View)
 }
 
 func (repo Repository) state(ctx context.Context, request wire.RepositoryRequest) (api.RepositoryState, error) {
@@ -166,7 +167,7 @@ func (repo Repository) Pin(ctx context.Context, want webjob.Digest) (*trust.View
 		if r, err = r.Update(state.Bundle, time.Now()); err != nil {
 			return nil, err
 		}
-		return r, repo.session.home.keepRepository(r)
+		return r, repo.keep(r)
 	}
 	return nil, webjob.Errorf(webjob.Refused, "no root of the server's job repository is %s (the first is %s, the newest %s); nothing was pinned",
 		want, webjob.DigestOf(roots[0]), webjob.DigestOf(roots[len(roots)-1]))

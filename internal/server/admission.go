@@ -21,7 +21,7 @@ func (s clientHandlers) handleEnroll(w http.ResponseWriter, r *http.Request) err
 	r, act := tryOf(r, "client.enroll")
 	response, err := s.identity.Enroll(r.Context(), request, r.RemoteAddr)
 	if err != nil {
-		s.recordStranger(r.Context(), act, err)
+		s.record.stranger(r.Context(), act, err)
 		return err
 	}
 	s.metrics.enrolments.WithLabelValues(string(webjob.RoleClient)).Inc()

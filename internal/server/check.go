@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/trust"
 )
 
 // Finding is one line of a check: what was looked at, and what is wrong with it.
@@ -20,7 +21,7 @@ type Finding struct {
 func (s *Server) Check(ctx context.Context) []Finding {
 	findings := []Finding{
 		{What: "configuration", Detail: s.settings.path(settingsFile)},
-		s.checkCertificate(),
+		checkCertificate(s.settings, s.authority),
 		finding("metadata", s.settings.path(metadataFile), s.store.Ping(ctx)),
 		finding("blobs", s.settings.path(blobsFolder), s.blobs.Ping(ctx)),
 	}
@@ -28,7 +29,7 @@ func (s *Server) Check(ctx context.Context) []Finding {
 	err := s.store.BlobDigests(ctx, func(d webjob.Digest, size int64) error {
 		checked++
 		bytes += size
-		if err := s.checkBlob(ctx, d, size); err != nil {
+		if err := checkBlob(ctx, s.blobs, d, size); err != nil {
 			findings = append(findings, finding("blob", string(d), err))
 		}
 		return ctx.Err()
@@ -44,20 +45,20 @@ func finding(what, detail string, err error) Finding {
 	return f
 }
 
-func (s *Server) checkCertificate() Finding {
-	folder := s.settings.identityFolder()
+func checkCertificate(settings *Settings, authority *trust.Authority) Finding {
+	folder := settings.identityFolder()
 	certificate, err := folder.ReadCertificate()
 	if err != nil {
-		return finding("certificate", s.settings.dir, webjob.Errorf(webjob.KindOf(err), "%w; the next start issues it anew", err))
+		return finding("certificate", settings.dir, webjob.Errorf(webjob.KindOf(err), "%w; the next start issues it anew", err))
 	}
-	if err = folder.Judge(certificate, s.authority, now()); err != nil {
+	if err = folder.Judge(certificate, authority, now()); err != nil {
 		err = webjob.Errorf(webjob.Invalid, "%w; when the clock and the settings are right, start the server anew: it issues another", err)
 	}
 	return finding("certificate", "valid until "+certificate.Leaf.NotAfter.UTC().Format(time.RFC3339), err)
 }
 
-func (s *Server) checkBlob(ctx context.Context, d webjob.Digest, size int64) error {
-	content, _, err := s.blobs.Open(ctx, d)
+func checkBlob(ctx context.Context, blobs webjob.Blobs, d webjob.Digest, size int64) error {
+	content, _, err := blobs.Open(ctx, d)
 	if err != nil {
 		return err
 	}

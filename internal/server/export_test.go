@@ -192,7 +192,7 @@ func (brokenAudit) RecordActs(context.Context, ...webjob.Act) error {
 }
 
 // BreakAudit makes the audit log fail.
-func BreakAudit(s *Server) { s.audit = audit.New(brokenAudit{}) }
+func BreakAudit(s *Server) { s.record.Log = audit.New(brokenAudit{}) }
 
 // TakeLarge takes one of the places for requests of a client that are not small.
 func TakeLarge(ctx context.Context, s *Server, client string) (leave func(), err error) {

@@ -30,7 +30,7 @@ func (s *Server) housekeep(ctx context.Context) {
 
 func (s *Server) tidy(ctx context.Context, at time.Time) error {
 	set := s.rules.Current()
-	if err := errors.Join(s.sightings.flush(ctx), s.chains.flush(ctx), s.identity.Revocations.Refresh(ctx, at), s.audit.Flush(ctx, at)); err != nil {
+	if err := errors.Join(s.sightings.flush(ctx), s.chains.flush(ctx), s.identity.Revocations.Refresh(ctx, at), s.record.Flush(ctx, at)); err != nil {
 		return err
 	}
 	if set.Overdue > 0 {

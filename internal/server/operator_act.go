@@ -2,17 +2,23 @@ package server
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"strings"
 
 	"webjob.dev/webjob"
 	"webjob.dev/webjob/api"
 	"webjob.dev/webjob/internal/access"
+	"webjob.dev/webjob/internal/audit"
 )
+
+// gate lets operators in: it finds out who asks and whether they may, and has what they do
+// recorded.
+type gate struct{ *Server }
 
 // forActor lets operators in who have the right of a route, and records what they do. It
 // asks the store each time, so a revocation or another role holds from the next request on.
-func (s *Server) forActor(line route) handler {
+func (s gate) forActor(line route) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		act := &webjob.PendingAct{Act: webjob.Act{
 			Time: now(), Address: r.RemoteAddr, Action: line.action, Target: targetOf(r), Outcome: webjob.ActDone,
@@ -20,12 +26,12 @@ func (s *Server) forActor(line route) handler {
 		r = r.WithContext(webjob.WithAct(r.Context(), act))
 		actor, err := s.admit(r, act)
 		if err != nil {
-			s.recordStranger(r.Context(), act, err)
+			s.record.stranger(r.Context(), act, err)
 			return err
 		}
-		answer := &recordedAnswer{ResponseWriter: w, record: func() error { return s.audit.Done(r.Context(), act, line.changes) }}
+		answer := &recordedAnswer{ResponseWriter: w, record: func() error { return s.record.Done(r.Context(), act, line.changes) }}
 		if err := s.carryOut(answer, r, line, act, actor); err != nil {
-			s.unrecorded(act, s.audit.Failed(r.Context(), act, err))
+			s.record.failed(r.Context(), act, err)
 			return err
 		}
 		return answer.end()
@@ -33,7 +39,7 @@ func (s *Server) forActor(line route) handler {
 }
 
 // admit finds out who asks, and whether it is let in.
-func (s *Server) admit(r *http.Request, act *webjob.PendingAct) (*access.Actor, error) {
+func (s gate) admit(r *http.Request, act *webjob.PendingAct) (*access.Actor, error) {
 	holder, key, err := authenticate(r, webjob.RoleOperator)
 	if err != nil {
 		return nil, err
@@ -52,7 +58,7 @@ func (s *Server) admit(r *http.Request, act *webjob.PendingAct) (*access.Actor, 
 }
 
 // carryOut asks whether the actor may, and does it.
-func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, line route, act *webjob.PendingAct, actor *access.Actor) error {
+func (s gate) carryOut(w http.ResponseWriter, r *http.Request, line route, act *webjob.PendingAct, actor *access.Actor) error {
 	if line.changes {
 		var err error
 		if act.Reason, err = reasonIn(r); err != nil {
@@ -77,18 +83,34 @@ func reasonIn(r *http.Request) (string, error) {
 	return api.DecodeReason(r.Header.Get(api.HeaderReason))
 }
 
-// recordStranger records what somebody tried who is not let in. Who has shown neither a
+// record is the audit log of what is not a part of a change: what it cannot record, the
+// server's own log tells.
+type record struct {
+	*audit.Log
+	log *slog.Logger
+}
+
+// stranger records what somebody tried who is not let in. Who has shown neither a
 // certificate of an operator nor a token is not an actor: the access line tells of it.
-func (s *Server) recordStranger(ctx context.Context, act *webjob.PendingAct, err error) {
+func (l record) stranger(ctx context.Context, act *webjob.PendingAct, err error) {
 	if act.Actor != "" {
-		s.unrecorded(act, s.audit.Stranger(ctx, act, err))
+		l.missing(act, l.Stranger(ctx, act, err))
 	}
 }
 
-// unrecorded tells of a try that could not be recorded.
-func (s *Server) unrecorded(act *webjob.PendingAct, err error) {
+// failed records what somebody tried in vain.
+func (l record) failed(ctx context.Context, act *webjob.PendingAct, err error) {
+	l.missing(act, l.Failed(ctx, act, err))
+}
+
+// done records a change that is not one of the store.
+func (l record) done(ctx context.Context, act *webjob.PendingAct) {
+	l.missing(act, l.Done(ctx, act, true))
+}
+
+func (l record) missing(act *webjob.PendingAct, err error) {
 	if err != nil {
-		s.log.Error("a try is not in the audit log", "actor", act.Actor, "action", act.Action, "target", act.Target, "error", err)
+		l.log.Error("an act is not in the audit log", "actor", act.Actor, "action", act.Action, "target", act.Target, "error", err)
 	}
 }
 

@@ -30,7 +30,7 @@ func (s peopleHandlers) handleLogin(w http.ResponseWriter, r *http.Request) erro
 	}
 	response, err := s.identity.Login(r.Context(), request, r.RemoteAddr)
 	if err != nil {
-		s.recordStranger(r.Context(), act, err)
+		s.record.stranger(r.Context(), act, err)
 		return err
 	}
 	s.metrics.enrolments.WithLabelValues(string(webjob.RoleOperator)).Inc()
@@ -167,7 +167,7 @@ func (s peopleHandlers) handleNewToken(w http.ResponseWriter, r *http.Request, a
 	if err != nil {
 		return err
 	}
-	token, err := s.identity.NewToken(r.Context(), request, a.Name)
+	token, err := s.identity.Tokens.New(r.Context(), request, a.Name)
 	if err != nil {
 		return err
 	}
@@ -178,7 +178,7 @@ func (s peopleHandlers) handleRevokeToken(w http.ResponseWriter, r *http.Request
 	if _, err := revoking(r); err != nil {
 		return err
 	}
-	token, err := s.identity.RevokeToken(r.Context(), r.PathValue("id"))
+	token, err := s.identity.Tokens.Revoke(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return err
 	}
@@ -190,7 +190,7 @@ func (s peopleHandlers) handleAudit(w http.ResponseWriter, r *http.Request, _ *a
 	if err != nil {
 		return err
 	}
-	if err := s.checkAction(filter.Action); err != nil {
+	if err := checkAction(s.operatorTable(), filter.Action); err != nil {
 		return err
 	}
 	if !filter.Newest { // from its beginning on: not for looking at

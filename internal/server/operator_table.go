@@ -103,9 +103,9 @@ var otherActions = []string{
 }
 
 // checkAction refuses an action that nothing is recorded as. It may be named up to its dot.
-func (s *Server) checkAction(action string) error {
+func checkAction(table []route, action string) error {
 	known := slices.Clone(otherActions)
-	for _, line := range s.operatorTable() {
+	for _, line := range table {
 		known = append(known, line.action)
 	}
 	slices.Sort(known)
@@ -133,5 +133,5 @@ func (rt *routes) operate(line route) {
 	if !slices.Contains(webjob.Rights(), line.right) || line.action == "" {
 		panic("the route " + line.pattern + " names no right or no action")
 	}
-	rt.handle(line.pattern, rt.server.forActor(line))
+	rt.handle(line.pattern, gate{rt.server}.forActor(line))
 }

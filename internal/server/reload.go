@@ -23,10 +23,10 @@ func (s *Server) Hangup(ctx context.Context) error {
 	act := webjob.ServerAct(now(), "config.reload", "", "SIGHUP")
 	err := s.Reload(webjob.WithAct(ctx, act))
 	if err != nil {
-		s.unrecorded(act, s.audit.Failed(ctx, act, err))
+		s.record.failed(ctx, act, err)
 		return err
 	}
-	s.unrecorded(act, s.audit.Done(ctx, act, true))
+	s.record.done(ctx, act)
 	return nil
 }
 

@@ -38,7 +38,7 @@ type Server struct {
 	jobs        *publish.Jobs
 	dispatcher  *dispatch.Dispatcher
 	identity    *identity.Room
-	audit       *audit.Log
+	record      record
 	chains      *chains
 	results     *results.Keeper
 	courier     *hook.Courier
@@ -93,7 +93,7 @@ func Open(ctx context.Context, settings *Settings, log *slog.Logger, open OpenBa
 	s := &Server{
 		store: backends.Store, blobs: backends.Blobs, authority: authority, settings: settings, log: log,
 		metrics: newMetrics(), sightings: newSightings(backends.Store), connections: transport.NewConnections(), operators: transport.NewConnections(),
-		audit:      audit.New(backends.Store),
+		record:     record{audit.New(backends.Store), log},
 		uploads:    transport.NewPlaces("receiving results", maxUploads),
 		resumables: transport.NewPlaces("receiving uploads", maxResumables),
 		large:      transport.NewPlaces("reading large requests", maxLargeJSON),
@@ -184,7 +184,7 @@ func (s *Server) orderEnded(o webjob.OrderStatus) []webjob.Delivery {
 
 // Close stores what is kept in memory and closes the store.
 func (s *Server) Close(ctx context.Context) error {
-	return errors.Join(s.sightings.flush(ctx), s.chains.flush(ctx), s.audit.Close(ctx, now()), s.store.Close())
+	return errors.Join(s.sightings.flush(ctx), s.chains.flush(ctx), s.record.Close(ctx, now()), s.store.Close())
 }
 
 // now is the time that is stored: UTC, to the microsecond.

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"webjob.dev/webjob"
+	"webjob.dev/webjob/internal/identity"
 )
 
 // metrics are the server's counters. docs/guide.md lists them.
@@ -104,7 +105,7 @@ func (s *Server) TelemetryHandler() http.Handler {
 			return
 		}
 		for _, ping := range []func() error{
-			s.certificateReady,
+			func() error { return certificateReady(s.certificate) },
 			func() error { return s.store.Ping(r.Context()) },
 			func() error { return s.blobs.Ping(r.Context()) },
 		} {
@@ -120,11 +121,11 @@ func (s *Server) TelemetryHandler() http.Handler {
 }
 
 // certificateReady reports why clients could not accept the server.
-func (s *Server) certificateReady() error {
-	if s.certificate == nil {
+func certificateReady(c *identity.OwnCertificate) error {
+	if c == nil {
 		return webjob.Errorf(webjob.Unavailable, "not serving yet")
 	}
-	return s.certificate.Ready()
+	return c.Ready()
 }
 
 func writeText(w http.ResponseWriter, status int, text string) {

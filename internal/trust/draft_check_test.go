@@ -70,7 +70,7 @@ func TestDraftsHideNothing(t *testing.T) {
 	}
 	// Keys that come in are shown, in the root and in delegations.
 	people := append([]trust.NamedKey{trust.NewNamedKey("mallory", mallory.PublicKey)}, r.People[:2]...)
-	policy, err := r.View.PolicyFor(people, 2)
+	policy, err := trust.PolicyFor(r.View, people, 2)
 	must(t, err)
 	rotation, err := trust.ProposeSigners(r.View, people, 2, nil, policy, r.Now)
 	must(t, err)

@@ -43,7 +43,7 @@ func TestLibraryUpdaterReadsTheRepository(t *testing.T) {
 	r.Publish(jobManifest("web-1", 1, "y"))
 	r.Keys["erin"] = trusttest.Key(t)
 	people := []trust.NamedKey{r.People[0], r.People[2], trust.NewNamedKey("erin", r.Keys["erin"].PublicKey)}
-	policy, err := r.View.PolicyFor(people, 2)
+	policy, err := trust.PolicyFor(r.View, people, 2)
 	must(t, err)
 	rotation, err := trust.ProposeSigners(r.View, people, 2, nil, policy, r.Now)
 	must(t, err)

@@ -7,12 +7,12 @@ import (
 	"webjob.dev/webjob"
 )
 
-// PolicyFor returns the policy for other signers of the repository. Who leaves them leaves
+// PolicyFor returns the policy of a job repository that gets other signers. Who leaves them leaves
 // every rule, too: a key that was stolen must not go on ordering. Rules for all jobs and
 // clients that were those of all signers go to all the new ones. A rule that would lack
 // keys is an error: whether it needs others or fewer is for people to say. Those who only
 // order, a team's, say, stay.
-func (v *View) PolicyFor(people []NamedKey, threshold int) (*Policy, error) {
+func PolicyFor(v *View, people []NamedKey, threshold int) (*Policy, error) {
 	before, err := v.Policy()
 	if err != nil {
 		return nil, err
@@ -94,8 +94,8 @@ func (p *Policy) OrderOnly(roles []RoleStatus) (names []string) {
 	return names
 }
 
-// TeamsOf returns the teams for which one of the keys signs.
-func (v *View) TeamsOf(keys []string) (teams []string, err error) {
+// TeamsOf returns the teams of a job repository for which one of the keys signs.
+func TeamsOf(v *View, keys []string) (teams []string, err error) {
 	roles, err := v.Status()
 	for _, role := range roles {
 		if len(role.Paths) > 0 && role.Role != RoleCommon && slices.ContainsFunc(role.Keys, func(id string) bool { return slices.Contains(keys, id) }) {

@@ -40,7 +40,7 @@ func TestWhoLeavesTheSignersLeavesTheRules(t *testing.T) {
 			r.Change(map[string][]byte{trust.PolicyPath: content})
 			// alice has another name on the machine of who proposes.
 			people := []trust.NamedKey{trust.NewNamedKey("me", r.People[0].Key()), r.People[2], trust.NewNamedKey("dave", dave.PublicKey)}
-			after, err := r.View.PolicyFor(people, 1)
+			after, err := trust.PolicyFor(r.View, people, 1)
 			if c.says != "" {
 				if webjob.KindOf(err) != webjob.Conflict || !strings.Contains(err.Error(), c.says) {
 					t.Fatalf("got %v, want %q", err, c.says)
