@@ -134,7 +134,7 @@ func (w *world) put(config *tls.Config, recordLength int64, body []byte) (int, s
 	if recordLength >= 0 {
 		request.Header.Set(wire.HeaderRecordLength, strconv.FormatInt(recordLength, 10))
 	}
-	if len(body) > 256<<10 { // as clients do: an answer may come before the body is read
+	if len(body) > 32<<10 { // as clients do: an answer may come before the body is read, and this connection closes after it
 		request.Header.Set("Expect", "100-continue")
 	}
 	response, err := httpClient(config).Do(request)
