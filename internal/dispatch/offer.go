@@ -19,7 +19,7 @@ type offering struct {
 // portion is how many requests are looked at with the lock held once, and how many share
 // a change of the store; several such changes are under way at a time.
 const (
-	portion  = 1024
+	portion  = 4096
 	underWay = 4
 )
 
